@@ -1,0 +1,39 @@
+# `make demo` and `make test` do all their own set-up; both are quick the second time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FACES ?= 2
+DATA ?= ../shared/data
+
+.PHONY: setup demo test lint bench-tipim clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.run: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -r requirements.txt
+	touch $@
+
+$(VENV)/.ready: $(VENV)/.run requirements-dev.txt
+	$(BIN)/python -m pip install -q -r requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/.run
+	$(BIN)/python app.py
+
+# The browser test needs Chromium; where it cannot be installed that test says so and is skipped.
+test: $(VENV)/.ready
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null 2>&1 || \
+	  echo "Chromium could not be installed: the browser tests will be skipped."
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+bench-tipim: $(VENV)/.ready
+	$(BIN)/python -m app bench tip-im-speed --faces $(FACES) --data $(DATA)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,14 @@
+"""Benchmarks: the papers' tables, measured again. Each module adds its command and returns rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """`bench NAME`."""
+    from app.bench import tip_im, tip_im_speed
+
+    names = commands.add_parser("bench", help="measure a method").add_subparsers(dest="bench", required=True, metavar="NAME")
+    for module in (tip_im, tip_im_speed):
+        module.add_parser(names)

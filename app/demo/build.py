@@ -1,0 +1,105 @@
+"""Assembles the demo: title, tabs, events, API."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.demo import about, api, models, protect
+from app.demo.controls import Controls
+from app.demo.example import Example
+from app.demo.photo_events import PhotoEvents
+from app.demo.protect_events import RunEvents
+from app.demo.session import Desk
+from app.demo.setting_events import SettingEvents
+from app.demo.theme import CSS, theme
+from app.runtime import Runtime
+
+TITLE = ('<div class="lv-title"><h1>Larvatus</h1><p>Change a photo so slightly that people still see you, '
+         "and see whether face recognition still does.</p></div>")
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+LIGHT = {**QUIET, "concurrency_limit": 4, "concurrency_id": "light"}
+
+
+def build(runtime: Runtime) -> gr.Blocks:
+    """The whole demo on one runtime. LARVATUS_EXAMPLE=0 leaves the first screen's example out."""
+    desk = Desk(_folder())
+    example = Example(runtime) if os.environ.get("LARVATUS_EXAMPLE", "1") != "0" else None
+    controls = Controls()
+    with gr.Blocks(title="Larvatus", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
+        gr.HTML(TITLE)
+        with gr.Tabs():
+            with gr.Tab("Protect"):
+                view = protect.draw(controls)
+            with gr.Tab("Models"):
+                models.draw(runtime)
+            with gr.Tab("About & privacy"):
+                about.draw()
+        api.add(runtime, desk.folder)
+        width = gr.Number(visible="hidden", elem_id="lv-width")
+        run = RunEvents(runtime, view, controls, desk, example)
+        _wire_run(demo, view, run, controls, width)
+        _wire_photos(view, PhotoEvents(runtime, view, controls, desk), controls)
+        _wire_settings(view, SettingEvents(view, controls, desk), controls)
+    demo.queue(max_size=40)
+    if example is not None:
+        example.start()
+    return demo
+
+
+def launch_options() -> dict[str, Any]:
+    """What launch() needs beside the address. Gradio's own record of runs in the browser is off: nothing is kept."""
+    return {"theme": theme(), "css": CSS, "max_file_size": "25mb", "share": False, "allowed_paths": [],
+            "footer_links": ["api"], "run_history": False, "quiet": True, "show_error": False}
+
+
+def _folder() -> Path:
+    """One temporary folder for this process, gone when it ends; Gradio's own files lie there too."""
+    path = os.environ.get("GRADIO_TEMP_DIR")
+    if not path:
+        path = tempfile.mkdtemp(prefix="larvatus-")
+        os.environ["GRADIO_TEMP_DIR"] = path
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return Path(path)
+
+
+def _wire_run(demo: gr.Blocks, view: protect.View, run: RunEvents, controls: Controls, width: Any) -> None:
+    everything = [*view.everything, *controls.components]
+    inputs = {view.method, view.targets, view.seed, view.far, view.format, view.quality, *controls.components}
+    pressed = view.protect.click(run.begin, None, everything, queue=False, **QUIET)
+    work = pressed.then(run.run, inputs, everything, concurrency_id="heavy", concurrency_limit=1,
+                        show_progress="minimal", show_progress_on=[view.status], api_visibility="private")
+    view.cancel.click(run.cancel, None, everything, cancels=[work], queue=False, **QUIET)
+    demo.load(run.open, width, everything, js="() => [window.innerWidth]", **LIGHT)
+    view.timer.tick(run.welcome, None, everything, **LIGHT)
+    demo.unload(run.leave)
+
+
+def _wire_photos(view: protect.View, photos: PhotoEvents, controls: Controls) -> None:
+    everything = [*view.everything, *controls.components]
+    loading = {**LIGHT, "show_progress": "minimal"}
+    view.drop.upload(photos.take_photo, view.drop, everything, show_progress_on=[view.photo], **loading)
+    view.photo.select(photos.click, None, everything, **LIGHT)
+    view.box.click(photos.draw_box, None, everything, **LIGHT)
+    view.extra.upload(photos.take_targets, view.extra, everything, show_progress_on=[view.extra_line], **loading)
+    view.extra_clear.click(photos.drop_targets, None, everything, **LIGHT)
+    view.reference.upload(photos.take_reference, view.reference, everything,
+                          show_progress_on=[view.reference_line], **loading)
+    view.reference_clear.click(photos.drop_reference, None, everything, **LIGHT)
+
+
+def _wire_settings(view: protect.View, settings: SettingEvents, controls: Controls) -> None:
+    knobs = [view.method, view.summary, view.preset, *controls.components]
+    view.method.input(settings.choose_method, view.method, knobs, **LIGHT)
+    view.reset.click(settings.choose_method, view.method, knobs, **LIGHT)
+    view.preset.input(settings.choose_preset, [view.method, view.preset], knobs, **LIGHT)
+    view.format.input(settings.choose_format, view.format, view.quality, **LIGHT)
+    view.view.input(settings.choose_view, view.view, view.slider, **LIGHT)
+    # A knob moved by hand is no preset any more; said in the browser, without a round trip.
+    gr.on([part.input for part in controls.components], None, None, view.preset, js="() => null", **QUIET)

@@ -1,0 +1,22 @@
+"""Errors as one sentence for a person; never a traceback."""
+
+from __future__ import annotations
+
+import logging
+
+from app.photo import PhotoError
+from app.scoring import JobError
+from engines.checkpoints import CheckpointError
+from engines.method import MethodError
+from engines.params import ParamError
+
+SENTENCES = (JobError, MethodError, ParamError, PhotoError, CheckpointError)
+OURS = "Something went wrong on our side, and nothing was exported. Try again; if it stays, try another photo."
+
+
+def sentence(error: Exception) -> str:
+    """What happened and what to do; an unforeseen error is logged and never shown."""
+    if isinstance(error, SENTENCES):
+        return str(error)
+    logging.getLogger(__name__).error("Unforeseen error", exc_info=error)
+    return OURS

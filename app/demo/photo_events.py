@@ -1,0 +1,129 @@
+"""Photos coming in on the Protect tab: the person's, another one of them, and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.demo import faces, restore, scoreboard, shown
+from app.demo.controls import Controls
+from app.demo.errors import sentence
+from app.demo.protect import View
+from app.demo.session import Desk, Session, taken
+from app.demo.setting_events import settings
+from app.jobs import head_window, window_of
+from app.runtime import Runtime
+from app.scoring import Person, find_person
+
+BOX, PICK = "Draw a box around the face instead", "Choose an outlined face instead"
+
+
+class PhotoEvents:
+    """The handlers of uploads and of clicks on the photo."""
+
+    def __init__(self, runtime: Runtime, view: View, controls: Controls, desk: Desk):
+        self.runtime, self.view, self.controls, self.desk = runtime, view, controls, desk
+
+    def take_photo(self, path: str | None, request: gr.Request) -> shown.Updates:
+        """An upload: find the faces. A file that Larvatus wrote restores its settings."""
+        view, session = self.view, self.desk.of(request)
+        if path is None:
+            return {view.status: gr.skip()}
+        try:
+            sitter = faces.look(self.runtime, Path(path).name, taken(path))
+        except Exception as error:
+            return {view.faces_line: scoreboard.alert(sentence(error)), view.drop: None}
+        found = restore.read(sitter.photo.settings) if sitter.photo.settings is not None else None
+        session.stop.set()
+        session.sitter = faces.restored(sitter, found.box) if found else sitter
+        session.shown, session.views = shown.blank(view, shown.READY), {}
+        said = " ".join((session.sitter.sentence, *sitter.photo.notes, found.sentence if found else ""))
+        return {**session.shown, **picture(view, session.sitter, said), view.drop: None, view.status: "",
+                **(self._restored(found) if found and found.method else {})}
+
+    def _restored(self, found: restore.Restored) -> shown.Updates:
+        view = self.view
+        targets = {view.targets: list(found.targets)} if found.targets else {}
+        return {**settings(view, self.controls, str(found.method), found.params), **targets, view.seed: found.seed,
+                view.format: found.format,
+                view.quality: gr.update(value=found.quality, visible=found.format == "JPEG")}
+
+    def click(self, where: gr.SelectData, request: gr.Request) -> shown.Updates:
+        """A click on the photo: choose a face, or a corner of the box."""
+        session = self.desk.of(request)
+        if session.sitter is None or not isinstance(where.index, list | tuple):
+            return {self.view.status: gr.skip()}
+        try:
+            session.sitter = faces.clicked(self.runtime, session.sitter, *where.index[:2])
+        except Exception as error:
+            session.sitter = replace(session.sitter, corner=None)
+            return {**picture(self.view, session.sitter), self.view.faces_line: scoreboard.alert(sentence(error))}
+        return picture(self.view, session.sitter)
+
+    def draw_box(self, request: gr.Request) -> shown.Updates:
+        """Switch between choosing a face and drawing a box."""
+        session = self.desk.of(request)
+        if session.sitter is None:
+            return {self.view.status: gr.skip()}
+        boxing = not session.sitter.boxing or not session.sitter.faces
+        session.sitter = replace(session.sitter, boxing=boxing, corner=None)
+        return picture(self.view, session.sitter)
+
+    def take_targets(self, paths: list[str] | None, request: gr.Request) -> shown.Updates:
+        """Uploaded targets, added to those already there."""
+        session, problems = self.desk.of(request), ""
+        for path in paths or ():
+            try:
+                session.extras = (*session.extras, find_person(self.runtime, Path(path).name, taken(path)))
+            except Exception as error:
+                problems += scoreboard.alert(sentence(error))
+        return self._extras(session, problems)
+
+    def drop_targets(self, request: gr.Request) -> shown.Updates:
+        """Forget the uploaded targets."""
+        session = self.desk.of(request)
+        session.extras = ()
+        return self._extras(session, "")
+
+    def _extras(self, session: Session, problems: str) -> shown.Updates:
+        strip = portraits([(person.name, person) for person in session.extras])
+        return {self.view.extra: None, self.view.extra_line: problems + strip,
+                self.view.extra_clear: gr.update(visible=bool(session.extras))}
+
+    def take_reference(self, path: str | None, request: gr.Request) -> shown.Updates:
+        """Another photo of the person."""
+        view, session = self.view, self.desk.of(request)
+        if path is None:
+            return {view.status: gr.skip()}
+        try:
+            session.reference = find_person(self.runtime, Path(path).name, taken(path))
+        except Exception as error:
+            return {view.reference: None, view.reference_line: scoreboard.alert(sentence(error))}
+        return {view.reference: None, view.reference_clear: gr.update(visible=True),
+                view.reference_line: portraits([("Scores compare with this photo", session.reference)])}
+
+    def drop_reference(self, request: gr.Request) -> shown.Updates:
+        """Forget the other photo."""
+        self.desk.of(request).reference = None
+        return {self.view.reference_line: "", self.view.reference_clear: gr.update(visible=False)}
+
+
+def picture(view: View, sitter: faces.Sitter, said: str | None = None) -> shown.Updates:
+    """The photo with its faces outlined, and a sentence below it."""
+    words = said or sitter.sentence
+    return {view.photo: faces.outlined(sitter),
+            view.faces_line: escape(words) if sitter.faces else scoreboard.alert(words),
+            view.box: gr.update(value=PICK if sitter.boxing else BOX, visible=bool(sitter.faces))}
+
+
+def portraits(people: Sequence[tuple[str, Person]]) -> str:
+    """Small round pictures with names, as HTML."""
+    figures = "".join(
+        f"<figure>{scoreboard.picture(window_of(person.photo.pixels, head_window(person)), 128, name)}"
+        f"<figcaption>{escape(name)}</figcaption></figure>" for name, person in people)
+    return f'<div class="lv-faces">{figures}</div>' if people else ""

@@ -1,0 +1,107 @@
+"""The run on the Protect tab: press, progress, result, cancel; and the first screen's example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app import gallery
+from app.demo import example as examples
+from app.demo import faces, scoreboard, shown
+from app.demo.controls import Controls
+from app.demo.errors import sentence
+from app.demo.example import Example
+from app.demo.photo_events import picture, portraits
+from app.demo.protect import View
+from app.demo.session import Desk, Session
+from app.jobs import Request, protect
+from app.report import Result
+from app.runtime import Runtime
+from app.scoring import JobError
+
+NARROW = 760  # px: below this the page is one column, and details are folded
+ABOVE = f'<p class="lv-caption">Example: {escape(examples.SITTER)}, made to look like {escape(examples.TARGETS[0])} to recognisers.</p>'
+NO_FACE = "There is no face to protect yet: put in a photo, or click two opposite corners of the face in it."
+
+
+class RunEvents:
+    """The handlers of Protect and Cancel, and of a page that opens."""
+
+    def __init__(self, runtime: Runtime, view: View, controls: Controls, desk: Desk, example: Example | None):
+        self.runtime, self.view, self.controls, self.desk, self.example = runtime, view, controls, desk, example
+
+    def begin(self, request: gr.Request) -> shown.Updates:
+        """The press of Protect, before any waiting."""
+        self.desk.of(request).begin()
+        return shown.waiting(self.view)
+
+    def run(self, given: dict[Any, Any], request: gr.Request) -> Iterator[shown.Updates]:
+        """The job: updates for each step, and the result."""
+        session = self.desk.of(request)
+        stop = session.stop
+        try:
+            job = self.request(session, given)
+            with closing(protect(self.runtime, job, stop.is_set)) as work:
+                for item in work:
+                    if stop.is_set():
+                        break
+                    if isinstance(item, Result):
+                        session.shown = shown.finished(self.view, session, item)
+                        yield {**session.shown, **shown.idle(self.view, scoreboard.said("Done."))}
+                        return
+                    yield shown.live(self.view, self.runtime, session, item, job.far)
+            end = scoreboard.said(shown.stopped(session))
+        except Exception as error:
+            end = scoreboard.alert(sentence(error))
+        yield {**session.shown, **shown.idle(self.view, end)}
+
+    def cancel(self, request: gr.Request) -> shown.Updates:
+        """Throw the switch, and show what was there before the run."""
+        session = self.desk.of(request)
+        session.stop.set()
+        return {**session.shown, **shown.idle(self.view, scoreboard.said(shown.stopped(session)))}
+
+    def request(self, session: Session, given: dict[Any, Any]) -> Request:
+        """What the page asks for, as a job. Raises JobError where no face is chosen."""
+        view = self.view
+        person = session.sitter and session.sitter.person
+        if person is None:
+            raise JobError(NO_FACE)
+        method = given[view.method]
+        params = self.controls.read(method, tuple(given[part] for part in self.controls.components))
+        built_in = tuple(gallery.person(self.runtime, name) for name in given[view.targets])
+        return Request(person, method, params, (*built_in, *session.extras), session.reference,
+                       seed=int(given[view.seed] or 0), far=float(given[view.far]), format=given[view.format],
+                       quality=int(given[view.quality]))
+
+    def open(self, width: float, request: gr.Request) -> shown.Updates:
+        """A page opens: fold the details on a phone, show the built-in faces, and the example if it is ready."""
+        view, unfolded = self.view, (width or NARROW) >= NARROW
+        folds = (view.settings, view.target_fold, view.board_fold, view.curves_fold, view.survival_fold, view.cams_fold)
+        out: shown.Updates = {fold: gr.update(open=unfolded) for fold in folds}
+        out[view.target_strip] = portraits([(name, gallery.person(self.runtime, name)) for name in gallery.NAMES])
+        return out | {view.timer: gr.update(active=self.example is not None)} | self.welcome(request)
+
+    def welcome(self, request: gr.Request) -> shown.Updates:
+        """The example as far as it is; nothing for a visitor who has put in a photo of their own."""
+        view, session, example = self.view, self.desk.of(request), self.example
+        if session.sitter is not None:
+            return {view.timer: gr.update(active=False)}
+        if example is None or example.failed:
+            session.shown = shown.blank(view, shown.WELCOME)
+            return {**session.shown, view.timer: gr.update(active=False)}
+        if example.result is None or example.person is None:
+            step = scoreboard.progress(example.progress) if example.progress else ""
+            return {view.verdict: f'<p class="lv-verdict">Preparing an example.</p>{step}'}
+        session.sitter = faces.from_person(example.person)
+        session.shown = shown.finished(view, session, example.result, ABOVE)
+        return {**session.shown, **picture(view, session.sitter, gallery.CREDITS[examples.SITTER] + "."),
+                view.timer: gr.update(active=False)}
+
+    def leave(self, request: gr.Request) -> None:
+        """The tab was closed."""
+        self.desk.leave(request)

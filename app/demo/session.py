@@ -1,0 +1,134 @@
+"""One visitor's things, and nobody else's: photo, targets, result, files, and the switch that stops their work.
+
+Everything lives in memory or in the visitor's own folder, and goes a few minutes after the tab is
+closed. The pause is for phones, which drop the connection whenever another app is in front.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from app.demo.faces import Sitter
+from app.report import Result
+from app.scoring import Person
+
+GRACE = 300.0  # seconds between the closing of a tab and the end of what it held
+KEPT = 20  # files of earlier runs that stay: the page may still be loading them
+VIEW_SIDE = 1600  # whole photos are shown at this size at most; the download is the full one
+FACE, WHOLE, CHANGE = "Face", "Whole photo", "Difference × 8"
+VIEWS = (FACE, WHOLE, CHANGE)
+
+
+@dataclass
+class Session:
+    """What one open tab holds."""
+
+    folder: Path
+    stop: threading.Event = field(default_factory=threading.Event)
+    step: int = 0
+    steps: int = 0
+    sitter: Sitter | None = None
+    reference: Person | None = None
+    extras: tuple[Person, ...] = ()
+    views: dict[str, tuple[str, str]] = field(default_factory=dict)
+    shown: dict[Any, Any] = field(default_factory=dict)  # component -> value of the last finished result
+    seen: float = field(default_factory=time.monotonic)
+    _count: int = 0
+
+    def begin(self) -> threading.Event:
+        """A fresh switch for a run that starts; the last run's is thrown."""
+        self.stop.set()
+        self.stop, self.step, self.steps = threading.Event(), 0, 0
+        return self.stop
+
+    def save(self, pixels: np.ndarray) -> str:
+        """Write pixels (h, w, 3) losslessly for the page to show; a new name each time, or browsers keep the old."""
+        image = Image.fromarray(pixels)
+        image.thumbnail((VIEW_SIDE, VIEW_SIDE))
+        path = self._path("view.png")
+        image.save(path, "PNG", compress_level=1)
+        return str(path)
+
+    def keep(self, result: Result) -> tuple[str, str]:
+        """Write a result's views and downloads; returns the paths of the file and of its settings."""
+        old = sorted(self.folder.glob("*"))
+        x0, y0, x1, y1 = result.window
+        before, after, change = (
+            self.save(pixels) for pixels in (result.before, result.after, result.difference))
+        head = tuple(self.save(pixels[y0:y1, x0:x1]) for pixels in (result.before, result.after))
+        self.views = {FACE: head, WHOLE: (before, after), CHANGE: (before, change)}
+        file = self._path(result.name)
+        file.write_bytes(result.file)
+        settings = self._path(f"{Path(result.name).stem}.json")
+        settings.write_text(json.dumps(result.as_dict(), indent=1))
+        for path in old[:-KEPT]:
+            shutil.rmtree(path, ignore_errors=True)
+        return str(file), str(settings)
+
+    def _path(self, name: str) -> Path:
+        self._count += 1
+        folder = self.folder / f"{self._count:05d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
+
+class Desk:
+    """All open sessions of one process, by Gradio's session hash."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def of(self, request: gr.Request) -> Session:
+        """The visitor's session; a new one at their first event."""
+        name = str(request.session_hash)
+        with self._lock:
+            if name not in self._sessions:
+                self._sessions[name] = Session(self.folder / f"session-{name}")
+            session = self._sessions[name]
+            session.seen = time.monotonic()
+            return session
+
+    def leave(self, request: gr.Request) -> None:
+        """A tab closed: stop its work now, forget it after the pause."""
+        name = str(request.session_hash)
+        session = self._sessions.get(name)
+        if session is None:
+            return
+        session.stop.set()
+        self._later(lambda: self.forget(name, time.monotonic() - GRACE / 2))
+
+    def forget(self, name: str, unseen_since: float) -> None:
+        """Drop a session and its files, unless it was seen again after `unseen_since`."""
+        with self._lock:
+            session = self._sessions.get(name)
+            if session is None or session.seen > unseen_since:
+                return
+            del self._sessions[name]
+        shutil.rmtree(session.folder, ignore_errors=True)
+
+    @staticmethod
+    def _later(action: Callable[[], None]) -> None:
+        timer = threading.Timer(GRACE, action)
+        timer.daemon = True
+        timer.start()
+
+
+def taken(path: str) -> bytes:
+    """The bytes of an upload, exactly as they came; the upload's own file is removed at once."""
+    file = Path(path)
+    data = file.read_bytes()
+    file.unlink(missing_ok=True)
+    return data

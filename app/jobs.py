@@ -1,0 +1,229 @@
+"""Protect a photo: the use-case behind every interface. No gradio, no streamlit.
+
+Every figure in a `Result` is measured on the exported bytes: decoded, detected, aligned and
+embedded again, never on the float tensor that the optimiser held.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app import photo as photos
+from app.photo import Photo
+from app.report import Cam, Curve, Progress, Result, Survival
+from app.runtime import Runtime
+from app.scoring import JobError, Person, Scorer, cosine, embed
+from engines import explain, measure
+from engines.distort import SURVIVAL
+from engines.face import ARCFACE112, FaceCrop, paste, retarget
+from engines.method import Run, Scene, Snapshot, run
+from engines.methods import method as method_of
+
+LIVE_UPDATES = 10  # pictures and curve points in one run
+SAME_PERSON = "Target {name} looks like the person in the photo to {id}, so it was left out."
+
+
+@dataclass(frozen=True)
+class Request:
+    """One protect job. `reference`: another photo of the same person, as a gallery would hold it."""
+
+    person: Person
+    method: str = "tip-im"
+    params: dict[str, Any] = field(default_factory=dict)
+    targets: tuple[Person, ...] = ()
+    reference: Person | None = None
+    surrogates: tuple[str, ...] = ("sface",)
+    seed: int = 0
+    far: float = 0.01
+    format: str = "PNG"
+    quality: int = 95
+
+
+def protect(runtime: Runtime, request: Request,
+            cancelled: Callable[[], bool] = lambda: False) -> Iterator[Progress | Result]:
+    """Do the job: yields `Progress` as it goes and a `Result` at the end; stops without one when cancelled.
+
+    Raises JobError, MethodError, ParamError, PhotoError or CheckpointError, each one sentence.
+    """
+    while not runtime.work.acquire(timeout=0.1):  # a visitor who waits for the lock can still cancel
+        if cancelled():
+            return
+    try:
+        yield from Protect(runtime, request, cancelled).steps()
+    finally:
+        runtime.work.release()
+
+
+class Protect:
+    """The stages of one job: mask, export, score, survive, explain."""
+
+    def __init__(self, runtime: Runtime, request: Request, cancelled: Callable[[], bool]):
+        self.runtime, self.request, self.cancelled = runtime, request, cancelled
+        self.start = time.perf_counter()
+        self.method = method_of(request.method)
+        self.notes: list[str] = list(request.person.photo.notes)
+        self.targets = self._targets()
+        self.scorer = Scorer(runtime, request.reference or request.person, self.targets, request.far)
+        self.crop = request.person.crop(self.method)
+        self.window = head_window(request.person)
+        self.curves: list[Curve] = []
+
+    def steps(self) -> Iterator[Progress | Result]:
+        """Run the stages in order, asking `cancelled` between them."""
+        work = self._run()
+        last: Snapshot | None = None
+        for last in work:
+            if self._due(last):
+                yield self._progress(last)
+        if last is None or work.was_cancelled:
+            return
+        data, settings = self._export(last, work)
+        exported = photos.load(data)
+        yield self._stage("Scoring the exported file", last)
+        scores = self.scorer.file(exported, self.request.person.face)
+        survival = []
+        for part in self._survive(exported):
+            if self.cancelled():
+                return
+            survival.append(part)
+            yield self._stage("Testing what survives", last)
+        cams = self._explain(exported)
+        yield self._result(data, exported, settings, scores, tuple(survival), cams)
+
+    def _targets(self) -> tuple[Person, ...]:
+        """The targets, less any that a surrogate takes for the person: towards them there is nothing to gain."""
+        kept = []
+        for id in self.request.surrogates:
+            member = self.runtime.recogniser(id)
+            own = embed(member, self.request.person)
+            for target in self.request.targets:
+                if cosine(embed(member, target), own) >= member.thresholds[0.01]:
+                    self.notes.append(SAME_PERSON.format(name=target.name, id=id))
+                elif target not in kept:
+                    kept.append(target)
+        if self.request.targets and not kept:
+            raise JobError("Every target looks like the person in the photo: choose another target.")
+        return tuple(kept)
+
+    def _run(self) -> Run:
+        surrogates = [self.runtime.recogniser(id) for id in self.request.surrogates]
+        device = self.runtime.device
+        targets = torch.cat([t.crop(self.method).pixels for t in self.targets]).to(device) if self.targets else None
+        return run(self.method, self.crop.pixels.to(device), self.request.params, Scene(surrogates, targets),
+                   self.request.seed, self.cancelled)
+
+    def _due(self, snapshot: Snapshot) -> bool:
+        every = max(1, snapshot.steps // LIVE_UPDATES)
+        return snapshot.step == 1 or snapshot.step % every == 0 or snapshot.step == snapshot.steps
+
+    def _progress(self, snapshot: Snapshot) -> Progress:
+        """The picture so far, and a quick estimate of the scores on the 8-bit crop."""
+        pasted = paste(self.request.person.photo.pixels, self.crop, snapshot.pixels.cpu())
+        eight_bit = (snapshot.pixels.cpu() * 255).round() / 255
+        self.curves.append(Curve(snapshot.step, {m.card.id: self._estimate(m, eight_bit) for m in self.scorer.panel}))
+        return self._stage("Making the mask", snapshot, window_of(pasted, self.window))
+
+    def _estimate(self, member: Any, pixels: Tensor) -> tuple[float, float | None]:
+        with torch.inference_mode():
+            row = member.raw(retarget(pixels, self.method.template, member.template))[0].cpu()
+        return self.scorer.cosines(member.card.id, row)[:2]
+
+    def _stage(self, stage: str, snapshot: Snapshot, preview: np.ndarray | None = None) -> Progress:
+        seconds = time.perf_counter() - self.start
+        left = seconds / snapshot.step * (snapshot.steps - snapshot.step) if snapshot.step > 1 else None
+        before = window_of(self.request.person.photo.pixels, self.window)
+        return Progress(snapshot.step, snapshot.steps, seconds, left, stage, preview, before, tuple(self.curves))
+
+    def _export(self, last: Snapshot, work: Run) -> tuple[bytes, dict[str, Any]]:
+        """The file to download, with everything that made it."""
+        pasted = paste(self.request.person.photo.pixels, self.crop, last.pixels.cpu())
+        settings = {
+            "larvatus": 1,
+            "provenance": work.provenance.as_dict(),
+            "face": {"box": [round(v, 1) for v in self.request.person.face.box]},
+            "targets": [target.name for target in self.targets],
+            "format": self.request.format,
+            "quality": self.request.quality if self.request.format == "JPEG" else None,
+        }
+        return photos.encode(pasted, self.request.format, self.request.quality, settings), settings
+
+    def _survive(self, exported: Photo) -> Iterator[Survival]:
+        for distortion in SURVIVAL:
+            changed = Photo(distortion.apply(exported.pixels), exported.source_format, (), None)
+            scores = self.scorer.file(changed, self.request.person.face)
+            yield Survival(distortion.id, distortion.label, window_of(changed.pixels, self.window), scores)
+
+    def _explain(self, exported: Photo) -> tuple[Cam, ...]:
+        """Grad-CAM before and after, towards another photo of the person, or else the first target."""
+        other = self.request.reference or (self.targets[0] if self.targets else None)
+        face = self.scorer.find_again(exported, self.request.person.face)
+        if other is None or face is None:
+            return ()
+        after = Person("file", exported, face)
+        return tuple(compare_cams(member, self.request.person, after, other) for member in self.scorer.panel)
+
+    def _result(self, data: bytes, exported: Photo, settings: dict[str, Any], scores: Any,
+                survival: tuple[Survival, ...], cams: tuple[Cam, ...]) -> Result:
+        person, before, after = self.request.person, self.request.person.photo.pixels, exported.pixels
+        face_before, face_after = self.crop.pixels, person_crop(exported, person, self.crop)
+        notes = self.notes + ([] if self.request.reference else [
+            "Compared with the very photo that was protected: add another photo of the same person for a stricter test."])
+        return Result(
+            file=data,
+            name=photos.download_name(self.method.id, data, self.request.format.lower().replace("jpeg", "jpg")),
+            before=to_array(before), after=to_array(after), difference=amplified(before, after), window=self.window,
+            scores_before=self.scorer.file(person.photo, person.face), scores=scores,
+            psnr=float(measure.psnr(face_after, face_before)), ssim=float(measure.ssim(face_after, face_before)),
+            survival=survival, cams=cams, curves=tuple(self.curves), settings=settings,
+            compared_with="another photo of the person" if self.request.reference else "the photo itself",
+            seconds=time.perf_counter() - self.start, notes=tuple(notes),
+        )
+
+
+def person_crop(exported: Photo, person: Person, crop: FaceCrop) -> Tensor:
+    """The exported face, cut exactly as the original was: for PSNR and SSIM."""
+    return Person("file", exported, person.face).crop(crop).pixels
+
+
+def compare_cams(member: Any, before: Person, after: Person, other: Person) -> Cam:
+    """Where a recogniser looks when it compares the face with `other`, before and after, on one scale."""
+    with torch.inference_mode():
+        reference = member.embed(other.crop(member).pixels)
+    pair = torch.cat([before.crop(member).pixels, after.crop(member).pixels])
+    maps = explain.cosine_cam(member, pair, reference)
+    top = float(maps.max())
+    shown = [explain.overlay(pixels, cam, top) for pixels, cam in zip(pair, maps, strict=True)]
+    return Cam(member.card.id, other.name, shown[0], shown[1], top)
+
+
+def head_window(person: Person) -> tuple[int, int, int, int]:
+    """The square (x0, y0, x1, y1) around the whole head, inside the photo."""
+    x0, y0, x1, y1 = person.face.box
+    half = 0.95 * max(x1 - x0, y1 - y0)
+    cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
+    left, top = max(0, round(cx - half)), max(0, round(cy - half))
+    return left, top, min(person.photo.width, round(cx + half)), min(person.photo.height, round(cy + half))
+
+
+def to_array(pixels: Tensor) -> np.ndarray:
+    """uint8 (1, 3, H, W) -> (H, W, 3)."""
+    return pixels[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def window_of(pixels: Tensor, window: tuple[int, int, int, int]) -> np.ndarray:
+    """The window of a uint8 photo (1, 3, H, W) as (h, w, 3)."""
+    x0, y0, x1, y1 = window
+    return to_array(pixels[..., y0:y1, x0:x1])
+
+
+def amplified(before: Tensor, after: Tensor, factor: int = 8) -> np.ndarray:
+    """The change between two uint8 photos, times `factor`, around mid-grey."""
+    change = to_array(after).astype(np.int16) - to_array(before)
+    return np.clip(128 + factor * change, 0, 255).astype(np.uint8)

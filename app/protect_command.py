@@ -1,0 +1,103 @@
+"""`python -m app protect` and `python -m app score`: the command line's skin over app.jobs and app.scoring."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from app import gallery
+from app.jobs import Request, protect
+from app.photo import open_photo
+from app.report import Progress, Result, verdict
+from app.runtime import Runtime
+from app.scoring import FARS, Person, Scorer, find_person
+from engines.methods import METHODS
+
+
+def add_parser(commands: Any) -> None:
+    """Add both commands."""
+    _protect_parser(commands.add_parser("protect", help="protect a photo and score the exported file"))
+    _score_parser(commands.add_parser("score", help="score a photo against a person"))
+
+
+def _protect_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--out", type=Path, required=True, help="where to write: .png, or .jpg for a lossy file")
+    parser.add_argument("--method", default="tip-im", help=", ".join(METHODS))
+    parser.add_argument("--target", action="append", default=[], metavar="PHOTO|NAME",
+                        help=f"a photo, or built-in: {', '.join(gallery.NAMES)}; may be given several times")
+    parser.add_argument("--reference", type=Path, help="another photo of the same person, for a stricter test")
+    parser.add_argument("--face", type=int, default=1, help="which face, 1 being the largest")
+    parser.add_argument("--box", type=float, nargs=4, metavar=("X0", "Y0", "X1", "Y1"), help="where the face is")
+    parser.add_argument("--surrogate", action="append", metavar="ID", help="recognisers to attack (default: sface)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--far", type=float, default=0.01, choices=FARS, help="false-acceptance rate of the thresholds")
+    parser.add_argument("--quality", type=int, default=95, help="JPEG quality, 1 to 100")
+    knobs = parser.add_argument_group("settings of the method (each method takes those that it has)")
+    for name, spec in known_knobs().items():
+        kind = spec.kind if spec.kind in (int, float) else str
+        knobs.add_argument(f"--{name.replace('_', '-')}", dest=f"knob_{name}", type=kind, metavar=spec.symbol or None,
+                           help=spec.help.replace("%", "%%"))
+    parser.set_defaults(func=run_protect)
+
+
+def known_knobs() -> dict[str, Any]:
+    """Every method's hyperparameters by name; where methods share one, the first method's."""
+    found: dict[str, Any] = {}
+    for method in METHODS.values():
+        for spec in method.Params.knobs():
+            found.setdefault(spec.name, spec)
+    return found
+
+
+def person_at(runtime: Runtime, where: str | Path, **which: Any) -> Person:
+    """A built-in face by name, or the face in a photo file."""
+    if str(where) in gallery.NAMES:
+        return gallery.person(runtime, str(where))
+    return find_person(runtime, Path(where).name, open_photo(Path(where)), **which)
+
+
+def run_protect(args: argparse.Namespace) -> dict[str, Any]:
+    """Protect, write the file, return the report."""
+    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(args.out.suffix.lower())
+    if kind is None:
+        raise ValueError("The output must end in .png, or in .jpg for a smaller, lossy file.")
+    if not args.out.resolve().parent.is_dir():
+        raise ValueError(f"There is no folder {args.out.parent}: create it first.")
+    runtime = Runtime()
+    params = {name[5:]: value for name, value in vars(args).items() if name.startswith("knob_") and value is not None}
+    person = person_at(runtime, args.photo, index=args.face - 1, box=args.box and tuple(args.box))
+    targets = tuple(person_at(runtime, where) for where in args.target or default_targets(args.method))
+    reference = person_at(runtime, args.reference) if args.reference else None
+    request = Request(person, args.method, params, targets, reference, tuple(args.surrogate or ("sface",)), args.seed,
+                      args.far, kind, args.quality)
+    for event in protect(runtime, request):
+        if isinstance(event, Progress) and sys.stderr.isatty():
+            print(f"\r{event.stage}: step {event.step} of {event.steps}   ", end="", file=sys.stderr)
+        elif isinstance(event, Result):
+            args.out.write_bytes(event.file)
+            return {**event.as_dict(), "out": str(args.out)}
+    raise RuntimeError("the job ended without a result")
+
+
+def default_targets(method: str) -> tuple[str, ...]:
+    """The built-in targets that a run uses when none is given."""
+    return (gallery.HOPPER, gallery.VIRTUAL)
+
+
+def _score_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--against", required=True, metavar="PHOTO|NAME", help="a photo of the person to compare with")
+    parser.add_argument("--far", type=float, default=0.01, choices=FARS)
+    parser.set_defaults(func=run_score)
+
+
+def run_score(args: argparse.Namespace) -> dict[str, Any]:
+    """Score the largest face of a photo against a person."""
+    runtime = Runtime()
+    probe = person_at(runtime, args.photo)
+    scores = Scorer(runtime, person_at(runtime, args.against), (), args.far).file(probe.photo, probe.face)
+    checkpoints = [{"id": s.recogniser, "sha256": runtime.cards[s.recogniser].sha256} for s in scores]
+    return {"rows": [s.as_dict() for s in scores], "verdict": verdict(scores), "provenance": {"checkpoints": checkpoints}}

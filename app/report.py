@@ -1,0 +1,164 @@
+"""What a job found, as plain rows that every interface shows: command line, API, pages."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Score:
+    """One recogniser's view of one file: cosines against its threshold at a stated false-acceptance rate.
+
+    `to_self` and `to_target` are None where no face was found in the file. `distance` and
+    `distance_threshold` are Euclidean, for networks whose users compare that way (dlib: 0.6).
+    """
+
+    recogniser: str
+    role: str  # "surrogate": the method attacked it; "judge": no method has ever seen it
+    far: float
+    threshold: float
+    threshold_data: str
+    to_self: float | None
+    to_target: float | None
+    target: str | None
+    distance: float | None = None
+    distance_threshold: float | None = None
+
+    @property
+    def matches_self(self) -> bool:
+        """Whether the recogniser still takes the face for the same person."""
+        return self.to_self is not None and self.to_self >= self.threshold
+
+    @property
+    def matches_target(self) -> bool:
+        """Whether the recogniser takes the face for a target."""
+        return self.to_target is not None and self.to_target >= self.threshold
+
+    @property
+    def word(self) -> str:
+        """The verdict as words, since colour alone must never carry it."""
+        if self.to_self is None:
+            return "no face found"
+        return "matches you" if self.matches_self else "does not match you"
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, verdicts included."""
+        return {**asdict(self), "matches_self": self.matches_self, "matches_target": self.matches_target}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Live estimates at one step, on the 8-bit crop: recogniser id -> (cosine to self, best cosine to a target)."""
+
+    step: int
+    cosines: dict[str, tuple[float, float | None]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A job under way. `preview` is the head after this step, uint8 (h, w, 3), and `before` the same window."""
+
+    step: int
+    steps: int
+    seconds: float
+    left: float | None
+    stage: str
+    preview: np.ndarray | None = None
+    before: np.ndarray | None = None
+    curves: tuple[Curve, ...] = ()
+
+
+@dataclass(frozen=True)
+class Survival:
+    """The exported file after one distortion: a tile uint8 (h, w, 3) and the scores measured again from scratch."""
+
+    id: str
+    label: str
+    tile: np.ndarray
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
+class Cam:
+    """Grad-CAM of one recogniser before and after, overlaid on the crop, on one colour scale (0 to `top`)."""
+
+    recogniser: str
+    reference: str
+    before: np.ndarray
+    after: np.ndarray
+    top: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished job. Everything in it was measured on `file`, decoded, detected and aligned again."""
+
+    file: bytes
+    name: str
+    before: np.ndarray  # the oriented input, uint8 (H, W, 3)
+    after: np.ndarray  # the decoded file
+    difference: np.ndarray  # 8 x the change around mid-grey, uint8 (H, W, 3)
+    window: tuple[int, int, int, int]  # the head (x0, y0, x1, y1) in both
+    scores_before: tuple[Score, ...]
+    scores: tuple[Score, ...]
+    psnr: float  # dB, in the face's crop
+    ssim: float
+    survival: tuple[Survival, ...]
+    cams: tuple[Cam, ...]
+    curves: tuple[Curve, ...]
+    settings: dict[str, Any]  # parameters and provenance, as written into the file
+    compared_with: str
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """The scoreboard as one sentence."""
+        return verdict(self.scores)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Rows and provenance for the command line, the API and the JSON download; no pixels."""
+        rows = [score.as_dict() for score in self.scores]
+        strip = [
+            {"distortion": s.id, **score.as_dict()} for s in self.survival for score in s.scores
+        ]
+        return {
+            "rows": rows,
+            "before": [score.as_dict() for score in self.scores_before],
+            "survival": strip,
+            "verdict": self.verdict,
+            "psnr": self.psnr,
+            "ssim": self.ssim,
+            "compared_with": self.compared_with,
+            "seconds": self.seconds,
+            "file": self.name,
+            "notes": list(self.notes),
+            "provenance": self.settings,
+        }
+
+
+def verdict(scores: tuple[Score, ...]) -> str:
+    """One sentence: how many recognisers still match, and what the held-out judges say."""
+    if not scores:
+        return "No recogniser is switched on: switch one on to get a verdict."
+    if all(score.to_self is None for score in scores):
+        return "No face is found in the file any more, so no recogniser could compare it."
+    far = f"at a false-acceptance rate of {scores[0].far:.1%}".replace(".0%", "%")
+    attacked = [score for score in scores if score.role != "judge"]
+    judges = [score for score in scores if score.role == "judge"]
+    parts = []
+    if attacked:
+        free = sum(not score.matches_self for score in attacked)
+        verb = "matches" if free == 1 else "match"
+        parts.append(f"{free} of {len(attacked)} recogniser{'s' * (len(attacked) > 1)} that the method attacked "
+                     f"no longer {verb} you")
+    if judges:
+        held = sum(score.matches_self for score in judges)
+        if len(judges) == 1:
+            parts.append("the held-out judge still does" if held else "the held-out judge does not match you")
+        else:
+            parts.append(f"{held} of {len(judges)} held-out judges still match you")
+    return "; ".join(parts) + f" ({far})."

@@ -1,0 +1,14 @@
+"""Every method, by id. A new one is one file here and one entry below."""
+
+from engines.method import Method, MethodError
+from engines.methods.gradient import FAMILY
+from engines.methods.tip_im import CenterOpt, TipIm
+
+METHODS: dict[str, Method] = {kind.id: kind() for kind in (TipIm, CenterOpt, *FAMILY)}
+
+
+def method(id: str) -> Method:
+    """The method of that id; MethodError names the known ones."""
+    if id not in METHODS:
+        raise MethodError(f"There is no method called {id!r}: choose from {', '.join(METHODS)}.")
+    return METHODS[id]

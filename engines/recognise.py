@@ -1,0 +1,126 @@
+"""Face recognisers behind one protocol: crops in [0, 1] of their own template in, unit rows out."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, load_state
+from engines.face import ARCFACE112, DLIB150, Template
+from engines.nets import dlib_resnet, sface
+
+
+class Recogniser(Protocol):
+    """What every interface and method knows of a recogniser."""
+
+    card: Checkpoint
+    template: Template
+    thresholds: dict[float, float]
+    features_layer: nn.Module
+
+    def raw(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) in [0, 1] -> embeddings (N, D) as the network gives them."""
+        ...
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) in [0, 1] -> unit rows (N, D); differentiable."""
+        ...
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How a network of the registry is built and fed. `features` is the layer that Grad-CAM reads."""
+
+    build: Callable[[dict[str, Tensor]], nn.Module]
+    template: Template
+    features: Callable[[nn.Module], nn.Module]
+    scale: float = 255.0
+
+
+ARCHITECTURES = {
+    "sface": Architecture(sface.from_state, ARCFACE112, lambda net: net.prelus[-1]),  # 1024 maps of 7x7
+    # The last 128-channel block: 8x8 maps; the deeper ones are 4x4 and 2x2, too coarse to show anything.
+    "dlib-resnet": Architecture(dlib_resnet.from_state, DLIB150, lambda net: net.blocks[9]),
+}
+
+
+class FaceNetwork:
+    """A network of the registry, frozen, on a device. An untrained one is refused outside the tests."""
+
+    def __init__(self, card: Checkpoint, net: nn.Module, architecture: Architecture, device: str = "cpu",
+                 allow_untrained: bool = False):
+        if card.state != "trained" and not allow_untrained:
+            raise CheckpointError(f"{card.id} is not trained, so its scores would mean nothing: choose a trained recogniser.")
+        self.card, self.template, self.device = card, architecture.template, device
+        self.thresholds = card.thresholds
+        self._net = net.to(device).eval().requires_grad_(False)
+        self._scale = architecture.scale
+        self.features_layer = architecture.features(self._net)
+
+    def raw(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) in [0, 1] -> embeddings (N, D) as the network gives them; differentiable."""
+        return self._net(pixels.to(self.device) * self._scale)
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) in [0, 1] -> unit rows (N, D); differentiable."""
+        return F.normalize(self.raw(pixels), dim=1)
+
+
+def load(id: str, device: str = "cpu") -> Recogniser:
+    """The recogniser of a registry id; CheckpointError in one sentence where it cannot be had.
+
+    Where the carrier of `id` is missing, an entry that stands in for it (the same file from
+    another source) is used, under the name of `id`.
+    """
+    card = checkpoint(id)
+    if card.kind != "recogniser":
+        raise CheckpointError(f"{id} is not a recogniser: choose one of kind recogniser.")
+    architecture = ARCHITECTURES[card.network]
+    return FaceNetwork(card, architecture.build(_state(card)), architecture, device)
+
+
+def _state(card: Checkpoint) -> dict[str, Tensor]:
+    try:
+        return load_state(card)
+    except CheckpointError:
+        from engines.checkpoints import registry
+
+        for other in registry().values():
+            if other.stands_in_for == card.id and other.sha256 == card.sha256:
+                try:
+                    return load_state(other)
+                except CheckpointError:
+                    continue
+        raise
+
+
+class EmbeddingCache:
+    """Embeddings of crops already seen: (recogniser, SHA-256 of the pixels) -> row; thread-safe, bounded."""
+
+    def __init__(self, size: int = 512):
+        self._rows: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
+        self._size, self._lock = size, threading.Lock()
+
+    def raw(self, recogniser: Recogniser, pixels: Tensor) -> Tensor:
+        """The raw embedding (D,) of one crop (1, 3, S, S), without gradient, on the CPU."""
+        data = pixels.detach().cpu().contiguous().numpy().tobytes()
+        key = (recogniser.card.id, hashlib.sha256(data).hexdigest())
+        with self._lock:
+            if key in self._rows:
+                self._rows.move_to_end(key)
+                return self._rows[key]
+        with torch.inference_mode():
+            row = recogniser.raw(pixels)[0].cpu()
+        with self._lock:
+            self._rows[key] = row
+            while len(self._rows) > self._size:
+                self._rows.popitem(last=False)
+        return row

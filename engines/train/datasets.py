@@ -1,0 +1,83 @@
+"""Readers of face data sets in the parquet layout of the project's data: `image{bytes}`, `landmarks`, `identity`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+class DataError(ValueError):
+    """Data that is not there or not as expected, as one sentence."""
+
+
+@dataclass(frozen=True)
+class LfwFace:
+    """One LFW photo: `file`, `identity`, `pixels` (1, 3, 160, 160) uint8, `landmarks` (5, 2) or None."""
+
+    file: str
+    identity: str
+    pixels: Tensor
+    landmarks: Tensor | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pair of LFW's protocol: two file names, whether they show one person, and the fold 0 to 9."""
+
+    first: str
+    second: str
+    same: bool
+    fold: int
+
+
+def lfw_faces(folder: Path) -> Iterator[LfwFace]:
+    """Every LFW face of `lfw160-*.parquet` in a folder; DataError when there is none."""
+    import pyarrow.parquet as parquet
+
+    shards = sorted(Path(folder).glob("lfw160-*.parquet")) if Path(folder).is_dir() else []
+    if not shards:
+        raise DataError(f"There is no lfw160-*.parquet in {Path(folder).name}: give the folder that holds LFW with --data.")
+    for shard in shards:
+        for batch in parquet.ParquetFile(shard).iter_batches(500):
+            for row in batch.to_pylist():
+                yield _lfw_face(row)
+
+
+def _lfw_face(row: dict) -> LfwFace:
+    image = np.array(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB"))
+    points = row["landmarks"]
+    landmarks = None if points is None else torch.tensor(points, dtype=torch.float32).view(5, 2)
+    return LfwFace(row["file"], row["identity"], torch.from_numpy(image).permute(2, 0, 1)[None], landmarks)
+
+
+def lfw_pairs(path: Path) -> list[Pair]:
+    """The 6,000 pairs of LFW's `pairs.txt`: 10 folds of 300 same and 300 different; DataError otherwise."""
+    if not Path(path).is_file():
+        raise DataError(f"There is no file {Path(path).name}: give LFW's pairs file with --pairs.")
+    lines = [line.split() for line in Path(path).read_text().splitlines() if line.strip()]
+    try:
+        folds, each = int(lines[0][0]), int(lines[0][1])
+        found = [_pair(words, i // (2 * each)) for i, words in enumerate(lines[1:])]
+    except (IndexError, ValueError):
+        raise DataError(f"{Path(path).name} is not in the format of LFW's pairs.txt.") from None
+    if len(found) != 2 * folds * each:
+        raise DataError(f"{Path(path).name} holds {len(found)} pairs instead of {2 * folds * each}.")
+    return found
+
+
+def _pair(words: list[str], fold: int) -> Pair:
+    if len(words) == 3:
+        return Pair(lfw_file(words[0], words[1]), lfw_file(words[0], words[2]), True, fold)
+    return Pair(lfw_file(words[0], words[1]), lfw_file(words[2], words[3]), False, fold)
+
+
+def lfw_file(name: str, number: str) -> str:
+    """LFW's file name of a person's photo."""
+    return f"{name}_{int(number):04d}.jpg"

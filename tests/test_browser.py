@@ -1,0 +1,179 @@
+"""The demo in a real browser: skipped, with a message, where there is no Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser tests.")
+
+from app import gallery  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync"]
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="No Chromium on this machine: no browser tests.")
+STEPS = 'input[aria-label="number input for Steps N"]'
+MINUTE = 60_000
+
+
+@contextmanager
+def serving(example: bool):
+    """The real app in a process of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1",
+           "LARVATUS_EXAMPLE": str(int(example))}
+    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(url, timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.25)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address():
+    with serving(example=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def astronaut(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("photos") / "astronaut.png"
+    path.write_bytes(gallery.portrait(gallery.COLLINS))
+    return str(path)
+
+
+def opened(browser, url: str, width: int = 1280, height: int = 900):
+    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page.goto(url)
+    page.wait_for_selector("#lv-verdict p", timeout=MINUTE)
+    return page
+
+
+def says(page, where: str, pattern: str, timeout: int = MINUTE) -> str:
+    """Wait until the element's text matches."""
+    page.wait_for_function("([where, pattern]) => new RegExp(pattern).test(document.querySelector(where)?.innerText)",
+                           arg=[where, pattern], timeout=timeout)
+    return page.inner_text(where)
+
+
+def put(page, path: str) -> str:
+    page.set_input_files("#lv-drop input[type=file]", path)
+    return says(page, "#lv-faces-line", "face found|restored|No face")
+
+
+def steps(page, count: int) -> None:
+    page.fill(STEPS, str(count))
+    page.press(STEPS, "Tab")
+    page.wait_for_timeout(300)
+
+
+def overflowing(page) -> list[str]:
+    """Elements that reach beyond the right edge of the page and are not inside something that scrolls."""
+    return page.evaluate("""() => [...document.querySelectorAll('body *')].filter(e => {
+        const box = e.getBoundingClientRect();
+        if (!box.width || !box.height || box.right <= innerWidth + 1) return false;
+        for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
+            if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(p).overflowX)) return false;
+        return true;
+    }).map(e => e.tagName + '#' + e.id + '.' + e.className)""")
+
+
+def test_protect_download_and_restore(browser, address, astronaut, tmp_path):
+    page = opened(browser, address)
+    assert "One face found" in put(page, astronaut)
+    assert page.get_by_label(gallery.HOPPER).first.is_checked()
+    steps(page, 20)
+    page.click("#lv-protect")
+    says(page, "#lv-status", r"Step \d+ of 20")
+    says(page, "#lv-status", "Done", 2 * MINUTE)
+    attacked = page.locator("#lv-board tbody tr").filter(has_text="attacked")
+    assert "does not match you" in attacked.inner_text() and "before: matches you" in attacked.inner_text()
+    assert "held-out judge" in page.inner_text("#lv-board") and "recogniser" in page.inner_text("#lv-verdict")
+    assert page.locator("#lv-survival figure").count() >= 4 and page.locator("#lv-cams img").count() >= 2
+    with page.expect_download() as got:
+        page.click("#lv-download")
+    assert re.fullmatch(r"larvatus-tip-im-\d{8}-[0-9a-f]+\.png", got.value.suggested_filename)
+    file = tmp_path / got.value.suggested_filename
+    got.value.save_as(file)
+    steps(page, 33)
+    page.get_by_label("FGSM", exact=True).check()
+    put(page, str(file))
+    assert "settings are restored" in says(page, "#lv-faces-line", "restored")
+    page.wait_for_function(f"document.querySelector('{STEPS}')?.value === '20'", timeout=MINUTE)
+    assert page.get_by_label("TIP-IM", exact=True).is_checked()
+
+
+def test_cancel_stops_and_frees_the_place(browser, address, astronaut):
+    page, other = opened(browser, address), opened(browser, address)
+    for tab in (page, other):
+        put(tab, astronaut)
+        steps(tab, 200)
+    page.click("#lv-protect")
+    says(page, "#lv-status", r"Step [1-9]\d* of 200")
+    other.click("#lv-protect")
+    says(other, "#lv-status", "Waiting|queue")
+    other.click("#lv-cancel")
+    says(other, "#lv-status", "Stopped before it began. Nothing was exported.", 3000)
+    start = time.perf_counter()
+    page.click("#lv-cancel")
+    says(page, "#lv-status", r"Stopped at step \d+ of 200\. Nothing was exported\.", 5000)
+    assert time.perf_counter() - start < 1.5
+    steps(other, 2)
+    other.click("#lv-protect")
+    says(other, "#lv-status", "Done")
+
+
+def test_errors_are_where_the_person_looks(browser, address, tmp_path):
+    page = opened(browser, address)
+    page.click("#lv-protect")
+    assert "put in a photo" in says(page, "#lv-status", "no face to protect")
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"not a photo")
+    page.set_input_files("#lv-drop input[type=file]", str(bad))
+    assert "choose a" in says(page, "#lv-faces-line", "not a photo")
+
+
+def test_a_phone_needs_no_sideways_scrolling_and_shows_the_example(browser):
+    with serving(example=True) as url:
+        page = opened(browser, url, 390, 844)
+        says(page, "#lv-verdict", "Example: Eileen Collins", 2 * MINUTE)
+        page.wait_for_timeout(1000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390 and not overflowing(page)
+        for fold in page.locator("button.label-wrap").all():
+            if fold.is_visible() and "open" not in (fold.get_attribute("class") or ""):
+                fold.click()
+        page.wait_for_timeout(1500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390 and not overflowing(page)
+        order = page.evaluate("""() => ['lv-photo', 'lv-method', 'lv-protect', 'lv-verdict', 'lv-slider', 'lv-board']
+            .map(id => document.getElementById(id).getBoundingClientRect().top)""")
+        assert order == sorted(order)

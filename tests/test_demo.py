@@ -1,0 +1,249 @@
+"""The demo's handlers without a browser, and its API through gradio_client."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from app import gallery, plots
+from app.demo import api, faces, protect, restore, scoreboard
+from app.demo.controls import Controls, fixed
+from app.demo.photo_events import PhotoEvents
+from app.demo.protect_events import RunEvents
+from app.demo.session import Desk
+from app.demo.setting_events import preset_of
+from app.report import Curve, Score
+from app.runtime import Runtime
+from app.scoring import JobError
+from engines.methods import METHODS
+from engines.params import ParamError
+
+ROOT = Path(__file__).resolve().parents[1]
+VISITOR = SimpleNamespace(session_hash="one")
+
+
+@pytest.fixture(scope="module")
+def runtime():
+    return Runtime()
+
+
+@pytest.fixture
+def tab(runtime, tmp_path):
+    """The Protect tab's view and handlers, outside a server."""
+    controls = Controls()
+    with gr.Blocks():
+        view = protect.draw(controls)
+    desk = Desk(tmp_path)
+    return SimpleNamespace(view=view, controls=controls, desk=desk, photos=PhotoEvents(runtime, view, controls, desk),
+                           run=RunEvents(runtime, view, controls, desk, None))
+
+
+def put(tmp_path: Path, data: bytes, name: str = "photo.png") -> str:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return str(path)
+
+
+def given(tab, steps: int = 3, **changes):
+    """What the page would send for a run."""
+    view = tab.view
+    values = {view.method: "tip-im", view.targets: [gallery.HOPPER], view.seed: 0, view.far: 0.01, view.format: "PNG",
+              view.quality: 95}
+    values |= {part: part.value for part in tab.controls.components}
+    values |= {part: steps for part, key in zip(tab.controls.components, tab.controls.keys, strict=True)
+               if key[0] == "steps"}
+    return values | {getattr(view, name): value for name, value in changes.items()}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_knobs_come_from_the_declaration(method):
+    controls = Controls()
+    with gr.Blocks():
+        controls.draw(method, advanced=False)
+        controls.draw(method, advanced=True)
+    values = controls.read(method, tuple(part.value for part in controls.components))
+    assert METHODS[method].Params.read(values) == METHODS[method].Params()
+    free = [knob for knob in METHODS[method].Params.knobs() if not fixed(knob)]
+    assert sum(part.visible for part in controls.components) == len(free)
+    assert all(knob.symbol in " ".join(str(part.label) for part in controls.components) for knob in free)
+
+
+def test_presets_are_recognised():
+    assert preset_of("tip-im", {}) == "Balanced"
+    assert preset_of("tip-im", METHODS["tip-im"].presets["Strong"]) == "Strong"
+    assert preset_of("tip-im", {"epsilon": 3.0}) is None
+
+
+@pytest.mark.parametrize("bad", [None, 3, [], {}, {"provenance": {"method": "no-such", "params": {}}},
+                                 {"provenance": {"method": ["tip-im"], "params": {}}},
+                                 {"provenance": {"method": "tip-im", "params": {"steps": 10**9}}},
+                                 {"provenance": {"method": "tip-im", "params": {"epsilon": "<b>"}}}])
+def test_bad_settings_in_a_file_are_a_sentence(bad):
+    found = restore.read(bad)
+    assert found.method is None and "the photo is used as it is" in found.sentence
+
+
+def test_restored_settings_are_checked_one_by_one():
+    found = restore.read({"provenance": {"method": "tip-im", "params": {"gamma": 1.0}, "seed": -5}, "quality": True,
+                          "targets": [gallery.HOPPER, "my neighbour.jpg"], "format": "EXE", "face": 7})
+    assert (found.method, found.seed, found.format, found.quality) == ("tip-im", 0, "PNG", 95)
+    assert found.targets == (gallery.HOPPER,) and found.params["gamma"] == 1.0 and "add it again" in found.sentence
+
+
+def test_everything_shown_is_escaped():
+    score = Score("<i>x", "judge", 0.01, 0.3, "LFW", 0.1, 0.2, "<script>alert(1)</script>")
+    assert "<script>" not in scoreboard._row(0, score, None) and "<i>x" not in scoreboard._row(0, score, None)
+    assert "<b>" not in scoreboard.alert("<b>") and "<b>" not in scoreboard.said("<b>")
+
+
+def test_curves_draw_each_threshold_as_a_line():
+    figure = plots.score_curves([Curve(1, {"a": (0.9, 0.1)}), Curve(2, {"a": (0.5, None)})], {"a": 0.3}, {"a": "judge"})
+    assert len(figure.data) == 2 and figure.layout.shapes[0].y0 == 0.3
+    assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)"
+
+
+def test_a_photo_of_two_is_outlined_and_clicked(runtime, tab, tmp_path):
+    one = Image.open(io.BytesIO(gallery.portrait(gallery.COLLINS))).convert("RGB")
+    pair = Image.new("RGB", (1024, 512))
+    pair.paste(one, (0, 0))
+    pair.paste(one.resize((400, 400)), (560, 50))
+    buffer = io.BytesIO()
+    pair.save(buffer, "PNG")
+    path = put(tmp_path, buffer.getvalue())
+    out = tab.photos.take_photo(path, VISITOR)
+    sitter = tab.desk.of(VISITOR).sitter
+    assert "2 faces" in out[tab.view.faces_line] and sitter.chosen == 0 and not Path(path).exists()
+    x0, y0, x1, y1 = (v * sitter.scale for v in sitter.faces[1].box)
+    tab.photos.click(SimpleNamespace(index=[(x0 + x1) / 2, (y0 + y1) / 2]), VISITOR)
+    assert tab.desk.of(VISITOR).sitter.chosen == 1
+
+
+def test_no_face_is_a_sentence_and_a_box_by_hand(runtime, tab, tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((300, 400, 3), 90, np.uint8)).save(buffer, "PNG")
+    out = tab.photos.take_photo(put(tmp_path, buffer.getvalue()), VISITOR)
+    assert 'role="alert"' in out[tab.view.faces_line] and "No face found" in out[tab.view.faces_line]
+    ended = list(tab.run.run(given(tab), VISITOR))[-1]
+    assert "no face to protect" in ended[tab.view.status]
+    for corner in ([100, 50], [101, 51]):
+        out = tab.photos.click(SimpleNamespace(index=corner), VISITOR)
+    assert "too small" in out[tab.view.faces_line]
+    for corner in ([250, 250], [100, 50]):
+        tab.photos.click(SimpleNamespace(index=corner), VISITOR)
+    assert tab.desk.of(VISITOR).sitter.person is not None
+
+
+def test_a_file_that_is_no_photo_loses_nothing(tab, tmp_path):
+    tab.photos.take_photo(put(tmp_path, gallery.portrait(gallery.COLLINS)), VISITOR)
+    before = tab.desk.of(VISITOR).sitter
+    out = tab.photos.take_photo(put(tmp_path, b"not a photo"), VISITOR)
+    assert 'role="alert"' in out[tab.view.faces_line] and tab.desk.of(VISITOR).sitter is before
+
+
+def test_run_stop_and_run_again(runtime, tab, tmp_path):
+    tab.photos.take_photo(put(tmp_path, gallery.portrait(gallery.COLLINS)), VISITOR)
+    tab.run.begin(VISITOR)
+    work = tab.run.run(given(tab, steps=50), VISITOR)
+    assert "Step 1 of 50" in next(work)[tab.view.status]
+    assert "Stopped at step 1 of 50. Nothing was exported." in tab.run.cancel(VISITOR)[tab.view.status]
+    assert "Stopped" in list(work)[-1][tab.view.status] and not runtime.work.locked()
+    tab.run.begin(VISITOR)
+    closed = tab.run.run(given(tab, steps=50), VISITOR)
+    next(closed)
+    closed.close()
+    assert not runtime.work.locked(), "a closed tab must not hold the work lock"
+    tab.run.begin(VISITOR)
+    ended = list(tab.run.run(given(tab, steps=3), VISITOR))[-1]
+    assert "Done" in ended[tab.view.status] and "lv-verdict" in ended[tab.view.verdict]
+    file = Path(ended[tab.view.download]["value"])
+    assert file.name.startswith("larvatus-tip-im-") and file.suffix == ".png"
+    assert json.loads(Path(ended[tab.view.settings_file]["value"]).read_text())["file"] == file.name
+    again = tab.photos.take_photo(put(tmp_path, file.read_bytes()), VISITOR)
+    assert "settings are restored" in again[tab.view.faces_line]
+
+
+def test_an_unforeseen_error_is_never_shown(tab, monkeypatch, tmp_path):
+    def broken(*_):
+        raise RuntimeError("secret path /etc")
+
+    monkeypatch.setattr(faces, "look", broken)
+    out = tab.photos.take_photo(put(tmp_path, b"x"), VISITOR)
+    assert "on our side" in out[tab.view.faces_line] and "secret" not in out[tab.view.faces_line]
+
+
+def test_sessions_are_apart_and_forgotten(tab):
+    other = SimpleNamespace(session_hash="two")
+    mine, theirs = tab.desk.of(VISITOR), tab.desk.of(other)
+    mine.save(np.zeros((8, 8, 3), np.uint8))
+    assert mine is not theirs and mine.folder != theirs.folder and list(mine.folder.rglob("*.png"))
+    tab.desk.leave(VISITOR)
+    assert mine.stop.is_set() and not theirs.stop.is_set()
+    tab.desk.forget("one", time.monotonic())
+    assert not mine.folder.exists() and tab.desk.of(VISITOR) is not mine
+
+
+def test_api_settings_are_read_from_json():
+    assert api.read('{"gamma": 1}') == {"gamma": 1} and api.read(None) == {} and api.read({"steps": 3}) == {"steps": 3}
+    for bad in ("{", "[1]", [1]):
+        with pytest.raises(ParamError):
+            api.read(bad)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The real app in a process of its own."""
+    port = free_port()
+    env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1", "LARVATUS_EXAMPLE": "0"}
+    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            break
+        except OSError:
+            time.sleep(0.25)
+    yield url
+    server.terminate()
+    server.wait(20)
+
+
+def test_the_api_protects_and_names_its_parameters(address, tmp_path):
+    from gradio_client import Client, handle_file
+
+    client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/protect"], "only the endpoint is public"
+    names = [part["parameter_name"] for part in endpoints["/protect"]["parameters"]]
+    assert names == ["photo", "targets", "target_photos", "method", "params", "reference", "seed", "far", "format",
+                     "quality"]
+    photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
+    file, report = client.predict(photo=photo, targets=[gallery.HOPPER], params={"steps": 2}, seed=3, api_name="/protect")
+    assert Path(file).read_bytes().startswith(b"\x89PNG") and Path(file).name == report["file"]
+    assert report["provenance"]["provenance"]["seed"] == 3 and report["rows"][0]["recogniser"]
+    with pytest.raises(Exception, match="no setting called"):
+        client.predict(photo=photo, targets=[gallery.HOPPER], params={"step": 2}, api_name="/protect")
+
+
+def test_manual_box_outside_is_refused(runtime):
+    sitter = faces.look(runtime, "x", gallery.portrait(gallery.COLLINS))
+    with pytest.raises(JobError):
+        faces.clicked(runtime, faces.replace(sitter, boxing=True, corner=(0.0, 0.0)), 2, 2)
