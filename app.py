@@ -1,4 +1,4 @@
-"""The entry that Hugging Face Spaces runs, and `make demo`: build the runtime once, build the demo, launch."""
+"""The entry of Hugging Face Spaces and `make demo`: build the runtime once, build the demo, launch."""
 
 import os
 

@@ -15,7 +15,9 @@ COMMANDS = (protect_command, weights, bench)
 
 def parser() -> argparse.ArgumentParser:
     """Every command; each module adds its own and sets `func(args) -> {"rows": ..., "provenance": ...}`."""
-    top = argparse.ArgumentParser(prog="python -m app", description="Larvatus: facial-privacy methods on real photos.")
+    top = argparse.ArgumentParser(
+        prog="python -m app", description="Larvatus: facial-privacy methods on real photos."
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add_parser(commands)

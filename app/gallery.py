@@ -56,6 +56,9 @@ def _blend(runtime: Runtime) -> Photo:
     """The average of the two aligned portraits as a photo of its own."""
     from engines.face import align
 
-    heads = [align(p.photo.pixels, p.landmarks, HEAD160).pixels for p in map(lambda n: _person(runtime, n), (HOPPER, COLLINS))]
+    heads = [
+        align(p.photo.pixels, p.landmarks, HEAD160).pixels
+        for p in map(lambda n: _person(runtime, n), (HOPPER, COLLINS))
+    ]
     mean = (sum(heads) / len(heads) * 255).round().byte()
     return photos.load(photos.encode(mean))

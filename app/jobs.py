@@ -22,11 +22,12 @@ from app.runtime import Runtime
 from app.scoring import JobError, Person, Scorer, cosine, embed
 from engines import explain, measure
 from engines.distort import SURVIVAL
-from engines.face import ARCFACE112, FaceCrop, paste, retarget
+from engines.face import FaceCrop, paste, retarget
 from engines.method import Run, Scene, Snapshot, run
 from engines.methods import method as method_of
 
 LIVE_UPDATES = 10  # pictures and curve points in one run
+SAME_PHOTO = "Compared with the very photo that was protected: add another photo of the person for a stricter test."
 SAME_PERSON = "Target {name} looks like the person in the photo to {id}, so it was left out."
 
 
@@ -46,8 +47,9 @@ class Request:
     quality: int = 95
 
 
-def protect(runtime: Runtime, request: Request,
-            cancelled: Callable[[], bool] = lambda: False) -> Iterator[Progress | Result]:
+def protect(
+    runtime: Runtime, request: Request, cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[Progress | Result]:
     """Do the job: yields `Progress` as it goes and a `Result` at the end; stops without one when cancelled.
 
     Raises JobError, MethodError, ParamError, PhotoError or CheckpointError, each one sentence.
@@ -116,8 +118,14 @@ class Protect:
         surrogates = [self.runtime.recogniser(id) for id in self.request.surrogates]
         device = self.runtime.device
         targets = torch.cat([t.crop(self.method).pixels for t in self.targets]).to(device) if self.targets else None
-        return run(self.method, self.crop.pixels.to(device), self.request.params, Scene(surrogates, targets),
-                   self.request.seed, self.cancelled)
+        return run(
+            self.method,
+            self.crop.pixels.to(device),
+            self.request.params,
+            Scene(surrogates, targets),
+            self.request.seed,
+            self.cancelled,
+        )
 
     def _due(self, snapshot: Snapshot) -> bool:
         every = max(1, snapshot.steps // LIVE_UPDATES)
@@ -169,21 +177,36 @@ class Protect:
         after = Person("file", exported, face)
         return tuple(compare_cams(member, self.request.person, after, other) for member in self.scorer.panel)
 
-    def _result(self, data: bytes, exported: Photo, settings: dict[str, Any], scores: Any,
-                survival: tuple[Survival, ...], cams: tuple[Cam, ...]) -> Result:
+    def _result(
+        self,
+        data: bytes,
+        exported: Photo,
+        settings: dict[str, Any],
+        scores: Any,
+        survival: tuple[Survival, ...],
+        cams: tuple[Cam, ...],
+    ) -> Result:
         person, before, after = self.request.person, self.request.person.photo.pixels, exported.pixels
         face_before, face_after = self.crop.pixels, person_crop(exported, person, self.crop)
-        notes = self.notes + ([] if self.request.reference else [
-            "Compared with the very photo that was protected: add another photo of the same person for a stricter test."])
+        notes = self.notes + ([] if self.request.reference else [SAME_PHOTO])
         return Result(
             file=data,
             name=photos.download_name(self.method.id, data, self.request.format.lower().replace("jpeg", "jpg")),
-            before=to_array(before), after=to_array(after), difference=amplified(before, after), window=self.window,
-            scores_before=self.scorer.file(person.photo, person.face), scores=scores,
-            psnr=float(measure.psnr(face_after, face_before)), ssim=float(measure.ssim(face_after, face_before)),
-            survival=survival, cams=cams, curves=tuple(self.curves), settings=settings,
+            before=to_array(before),
+            after=to_array(after),
+            difference=amplified(before, after),
+            window=self.window,
+            scores_before=self.scorer.file(person.photo, person.face),
+            scores=scores,
+            psnr=float(measure.psnr(face_after, face_before)),
+            ssim=float(measure.ssim(face_after, face_before)),
+            survival=survival,
+            cams=cams,
+            curves=tuple(self.curves),
+            settings=settings,
             compared_with="another photo of the person" if self.request.reference else "the photo itself",
-            seconds=time.perf_counter() - self.start, notes=tuple(notes),
+            seconds=time.perf_counter() - self.start,
+            notes=tuple(notes),
         )
 
 

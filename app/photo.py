@@ -31,23 +31,37 @@ MAX_BYTES = 25 * 1024**2
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 32
 MAX_SCANS = 100  # of a progressive JPEG: photos have ten; 25 MB hold 300,000 empty ones, hours of decoding
+MAX_JPEG_SIDE = 65_500  # pixels: libjpeg's own limit
 MAX_SETTINGS = 65_000  # bytes of JSON: just under 64 KiB, so that they fit into one JPEG comment
 KEY = "larvatus"
 CHOOSE = "choose a JPEG, PNG, WebP, HEIF or AVIF photo."
 
-DECODERS = {"JPEG": JpegImageFile, "PNG": PngImageFile, "WEBP": WebPImageFile,
-            "HEIF": HeifImageFile, "AVIF": AvifImageFile}
+DECODERS = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "HEIF": HeifImageFile,
+    "AVIF": AvifImageFile,
+}
 MAGIC = {"JPEG": rb"\xff\xd8\xff", "PNG": rb"\x89PNG\r\n\x1a\n", "WEBP": rb"RIFF.{4}WEBP"}
 # Brands of an ISO media file, the telling ones first: AVIF and HEIC both list the general mif1.
 BRANDS = (("HEIF", rb"he[iv][cxms]"), ("AVIF", rb"avi[fs]"), ("HEIF", rb"m[is]f1"))
 REFUSED = {
-    "a GIF": rb"GIF8[79]a", "a TIFF": rb"II[*+]\0|MM\0[*+]", "a BMP": rb"BM.{4}\0{4}", "a PDF": rb"%PDF-",
-    "an SVG drawing": rb"(\xef\xbb\xbf)?\s*<(svg\b|.{0,1000}<svg\b)", "a video": rb".{4}ftyp",
+    "a GIF": rb"GIF8[79]a",
+    "a TIFF": rb"II[*+]\0|MM\0[*+]",
+    "a BMP": rb"BM.{4}\0{4}",
+    "a PDF": rb"%PDF-",
+    "an SVG drawing": rb"(\xef\xbb\xbf)?\s*<(svg\b|.{0,1000}<svg\b)",
+    "a video": rb".{4}ftyp",
 }
 SCAN = rb"\xff\xda\0(\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)"
 TURNS = {  # by EXIF orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
 
@@ -105,10 +119,13 @@ def load(data: bytes) -> Photo:
         image.load()
         _check_size(*image.size)  # a HEIF header may have lied
         if getattr(image, "is_animated", False):
-            notes.append("The file holds several pictures: only the main one is used." if kind == "HEIF"
-                         else "Animated picture: only the first frame is used.")
+            notes.append(
+                "The file holds several pictures: only the main one is used."
+                if kind == "HEIF"
+                else "Animated picture: only the first frame is used."
+            )
         settings = _settings(image, notes)
-        turn = None if kind == "HEIF" else _turn(image)  # libheif has turned it already
+        turn = None if kind == "HEIF" else _turn(image)  # libheif has turned it already, whatever EXIF says
         rgb = _to_srgb(image, notes)
         rgb = rgb if turn is None else rgb.transpose(turn)
     except PhotoError:
@@ -119,19 +136,19 @@ def load(data: bytes) -> Photo:
     return Photo(pixels, kind, tuple(notes), settings)
 
 
-def encode(
-    pixels: Tensor, format: str = "PNG", quality: int = 95, settings: dict[str, Any] | None = None
-) -> bytes:
+def encode(pixels: Tensor, format: str = "PNG", quality: int = 95, settings: dict[str, Any] | None = None) -> bytes:
     """A file of uint8 `pixels`, (1, 3, H, W) or (3, H, W), with JSON-able `settings` as its only metadata.
 
     PNG keeps every value. JPEG has `quality` 1 to 100; from 90 up its colour channels keep full resolution,
     since halving them would blur away the part of a mask that lives in colour. Raises ValueError for other
-    pixels or settings over 65,000 bytes, PhotoError for another format or quality.
+    pixels or settings over 65,000 bytes, PhotoError for another format or quality or a JPEG too long.
     """
     if pixels.dtype != torch.uint8 or pixels.shape[:-2] not in ((3,), (1, 3)):
         raise ValueError(f"Expected uint8 (1, 3, H, W) or (3, H, W), got {pixels.dtype} {[*pixels.shape]}.")
     if format not in ("PNG", "JPEG") or not 1 <= quality <= 100:
         raise PhotoError("A photo is written as PNG or as JPEG of quality 1 to 100: choose one of these.")
+    if format == "JPEG" and max(pixels.shape[-2:]) > MAX_JPEG_SIDE:
+        raise PhotoError(f"A JPEG has at most {MAX_JPEG_SIDE:,} pixels a side: choose PNG for this photo.")
     text = "" if settings is None else json.dumps(settings, ensure_ascii=False, allow_nan=False)
     if (size := len(text.encode())) > MAX_SETTINGS:
         raise ValueError(f"Settings of {size} bytes do not fit into a photo: at most {MAX_SETTINGS}.")
@@ -190,7 +207,7 @@ def _settings(image: Image.Image, notes: list[str]) -> dict[str, Any] | None:
     """The JSON object in a PNG's text chunk or a JPEG's comment; anything else there is noted and dropped."""
     text, comment, mark = image.info.get(KEY), image.info.get("comment"), f"{KEY}:".encode()
     if isinstance(comment, bytes) and comment.startswith(mark):  # a PNG may have a "comment" too, as str
-        text = comment[len(mark):]
+        text = comment[len(mark) :]
     if text is None:
         return None
     try:
@@ -246,8 +263,13 @@ def _through_profile(image: Image.Image, icc: bytes, notes: list[str]) -> Image.
         if image.mode == "L" and profile.profile.xcolor_space == "RGB ":
             image = image.convert("RGB")
         transform = ImageCms.buildTransform(
-            profile, ImageCms.createProfile("sRGB"), image.mode, "RGB",
-            ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION)
+            profile,
+            ImageCms.createProfile("sRGB"),
+            image.mode,
+            "RGB",
+            ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
         if image.mode == "RGB" and _changes_little(transform):
             return image
         converted = transform.apply(image)

@@ -26,20 +26,32 @@ def _protect_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="where to write: .png, or .jpg for a lossy file")
     parser.add_argument("--method", default="tip-im", help=", ".join(METHODS))
-    parser.add_argument("--target", action="append", default=[], metavar="PHOTO|NAME",
-                        help=f"a photo, or built-in: {', '.join(gallery.NAMES)}; may be given several times")
+    parser.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="PHOTO|NAME",
+        help=f"a photo, or built-in: {', '.join(gallery.NAMES)}; may be given several times",
+    )
     parser.add_argument("--reference", type=Path, help="another photo of the same person, for a stricter test")
     parser.add_argument("--face", type=int, default=1, help="which face, 1 being the largest")
     parser.add_argument("--box", type=float, nargs=4, metavar=("X0", "Y0", "X1", "Y1"), help="where the face is")
     parser.add_argument("--surrogate", action="append", metavar="ID", help="recognisers to attack (default: sface)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--far", type=float, default=0.01, choices=FARS, help="false-acceptance rate of the thresholds")
+    parser.add_argument(
+        "--far", type=float, default=0.01, choices=FARS, help="false-acceptance rate of the thresholds"
+    )
     parser.add_argument("--quality", type=int, default=95, help="JPEG quality, 1 to 100")
     knobs = parser.add_argument_group("settings of the method (each method takes those that it has)")
     for name, spec in known_knobs().items():
         kind = spec.kind if spec.kind in (int, float) else str
-        knobs.add_argument(f"--{name.replace('_', '-')}", dest=f"knob_{name}", type=kind, metavar=spec.symbol or None,
-                           help=spec.help.replace("%", "%%"))
+        knobs.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=f"knob_{name}",
+            type=kind,
+            metavar=spec.symbol or None,
+            help=spec.help.replace("%", "%%"),
+        )
     parser.set_defaults(func=run_protect)
 
 
@@ -71,8 +83,18 @@ def run_protect(args: argparse.Namespace) -> dict[str, Any]:
     person = person_at(runtime, args.photo, index=args.face - 1, box=args.box and tuple(args.box))
     targets = tuple(person_at(runtime, where) for where in args.target or default_targets(args.method))
     reference = person_at(runtime, args.reference) if args.reference else None
-    request = Request(person, args.method, params, targets, reference, tuple(args.surrogate or ("sface",)), args.seed,
-                      args.far, kind, args.quality)
+    request = Request(
+        person,
+        args.method,
+        params,
+        targets,
+        reference,
+        tuple(args.surrogate or ("sface",)),
+        args.seed,
+        args.far,
+        kind,
+        args.quality,
+    )
     for event in protect(runtime, request):
         if isinstance(event, Progress) and sys.stderr.isatty():
             print(f"\r{event.stage}: step {event.step} of {event.steps}   ", end="", file=sys.stderr)
@@ -89,7 +111,9 @@ def default_targets(method: str) -> tuple[str, ...]:
 
 def _score_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photo", type=Path)
-    parser.add_argument("--against", required=True, metavar="PHOTO|NAME", help="a photo of the person to compare with")
+    parser.add_argument(
+        "--against", required=True, metavar="PHOTO|NAME", help="a photo of the person to compare with"
+    )
     parser.add_argument("--far", type=float, default=0.01, choices=FARS)
     parser.set_defaults(func=run_score)
 
@@ -100,4 +124,8 @@ def run_score(args: argparse.Namespace) -> dict[str, Any]:
     probe = person_at(runtime, args.photo)
     scores = Scorer(runtime, person_at(runtime, args.against), (), args.far).file(probe.photo, probe.face)
     checkpoints = [{"id": s.recogniser, "sha256": runtime.cards[s.recogniser].sha256} for s in scores]
-    return {"rows": [s.as_dict() for s in scores], "verdict": verdict(scores), "provenance": {"checkpoints": checkpoints}}
+    return {
+        "rows": [s.as_dict() for s in scores],
+        "verdict": verdict(scores),
+        "provenance": {"checkpoints": checkpoints},
+    }

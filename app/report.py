@@ -122,9 +122,7 @@ class Result:
     def as_dict(self) -> dict[str, Any]:
         """Rows and provenance for the command line, the API and the JSON download; no pixels."""
         rows = [score.as_dict() for score in self.scores]
-        strip = [
-            {"distortion": s.id, **score.as_dict()} for s in self.survival for score in s.scores
-        ]
+        strip = [{"distortion": s.id, **score.as_dict()} for s in self.survival for score in s.scores]
         return {
             "rows": rows,
             "before": [score.as_dict() for score in self.scores_before],
@@ -153,8 +151,10 @@ def verdict(scores: tuple[Score, ...]) -> str:
     if attacked:
         free = sum(not score.matches_self for score in attacked)
         verb = "matches" if free == 1 else "match"
-        parts.append(f"{free} of {len(attacked)} recogniser{'s' * (len(attacked) > 1)} that the method attacked "
-                     f"no longer {verb} you")
+        parts.append(
+            f"{free} of {len(attacked)} recogniser{'s' * (len(attacked) > 1)} that the method attacked "
+            f"no longer {verb} you"
+        )
     if judges:
         held = sum(score.matches_self for score in judges)
         if len(judges) == 1:

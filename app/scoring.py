@@ -42,8 +42,13 @@ class Person:
         return align(self.photo.pixels, self.landmarks, seen_by.template)
 
 
-def find_person(runtime: Runtime, name: str, data: bytes | Photo, index: int = 0,
-                box: tuple[float, float, float, float] | None = None) -> Person:
+def find_person(
+    runtime: Runtime,
+    name: str,
+    data: bytes | Photo,
+    index: int = 0,
+    box: tuple[float, float, float, float] | None = None,
+) -> Person:
     """Decode a photo and find the face that is meant: the `index`-th largest, or the one in `box`.
 
     Raises PhotoError for a file that cannot be read and JobError where there is no such face.
@@ -56,7 +61,9 @@ def find_person(runtime: Runtime, name: str, data: bytes | Photo, index: int = 0
             raise JobError(str(error)) from None
     faces = runtime.detector.faces(picture.pixels)
     if not faces:
-        raise JobError(f"No face found in {name}. Try a photo where both eyes are visible, or draw a box around the face.")
+        raise JobError(
+            f"No face found in {name}. Try a photo where both eyes are visible, or draw a box around the face."
+        )
     if not 0 <= index < len(faces):
         raise JobError(f"There is no face number {index + 1} in {name}: it shows {len(faces)}.")
     return Person(name, picture, faces[index])
@@ -113,8 +120,14 @@ class Scorer:
     def _row(self, member: Recogniser, probe: Person | None) -> Score:
         card = member.card
         limit = card.euclidean
-        common = {"recogniser": card.id, "role": card.role, "far": self.far, "threshold": member.thresholds[self.far],
-                  "threshold_data": card.threshold_data, "distance_threshold": limit}
+        common = {
+            "recogniser": card.id,
+            "role": card.role,
+            "far": self.far,
+            "threshold": member.thresholds[self.far],
+            "threshold_data": card.threshold_data,
+            "distance_threshold": limit,
+        }
         if probe is None:
             return Score(**common, to_self=None, to_target=None, target=None)
         row = embed(member, probe)

@@ -11,7 +11,7 @@ import tomlkit
 import torch
 
 from engines import verification
-from engines.checkpoints import REGISTRY, Checkpoint, CheckpointError, checkpoint, registry
+from engines.checkpoints import REGISTRY, Checkpoint, CheckpointError, checkpoint, registry, write_whole
 from engines.detect import Detector
 from engines.face import align
 from engines.recognise import Recogniser, load
@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
     show = actions.add_parser("show", help="one network in full")
     show.add_argument("id")
     show.set_defaults(func=lambda args: {"rows": [as_row(checkpoint(args.id))], "provenance": {}})
-    verify = actions.add_parser("verify", help="measure a recogniser on LFW and write the figures into the registry")
+    verify = actions.add_parser("verify", help="measure a recogniser on LFW, fill in the registry")
     verify.add_argument("id")
     verify.add_argument("--pairs", type=Path, required=True, help="LFW's pairs.txt")
     verify.add_argument("--data", type=Path, required=True, help="folder with lfw160-*.parquet")
@@ -38,9 +38,18 @@ def add_parser(commands: Any) -> None:
 
 def as_row(card: Checkpoint) -> dict[str, Any]:
     """What `weights list --json` gives for a checkpoint."""
-    return {"id": card.id, "kind": card.kind, "role": card.role, "source": card.source, "bytes": card.bytes,
-            "sha256": card.sha256, "trained": card.state == "trained", "licence": card.licence,
-            "figures": {**card.figures, **{f"threshold at FAR {far:g}": t for far, t in card.thresholds.items()}}}
+    limits = {f"threshold at FAR {far:g}": limit for far, limit in card.thresholds.items()}
+    return {
+        "id": card.id,
+        "kind": card.kind,
+        "role": card.role,
+        "source": card.source,
+        "bytes": card.bytes,
+        "sha256": card.sha256,
+        "trained": card.state == "trained",
+        "licence": card.licence,
+        "figures": {**card.figures, **limits},
+    }
 
 
 def run_list(args: argparse.Namespace) -> dict[str, Any]:
@@ -53,14 +62,18 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     recogniser = load(args.id)
     figures, thresholds = measure(recogniser, args.pairs, args.data)
     write_figures(args.id, figures, thresholds)
-    return {"rows": [{"id": args.id, **figures, **{f"threshold at FAR {far:g}": t for far, t in thresholds.items()}}],
-            "provenance": {"sha256": recogniser.card.sha256, "data": LFW}}
+    limits = {f"threshold at FAR {far:g}": limit for far, limit in thresholds.items()}
+    return {
+        "rows": [{"id": args.id, **figures, **limits}],
+        "provenance": {"sha256": recogniser.card.sha256, "data": LFW},
+    }
 
 
 def measure(recogniser: Recogniser, pairs_file: Path, folder: Path) -> tuple[dict[str, Any], dict[float, float]]:
     """LFW 10-fold accuracy, TAR at FAR 1 % and 0.1 %, and the cosine thresholds there."""
     pairs = lfw_pairs(pairs_file)
-    rows = embed_named(recogniser, folder, {name for pair in pairs for name in (pair.first, pair.second)})
+    names = {name for pair in pairs for name in (pair.first, pair.second)}
+    rows, redetected = embed_named(recogniser, folder, names)
     scores = np.array([float(rows[pair.first] @ rows[pair.second]) for pair in pairs])
     same = np.array([pair.same for pair in pairs])
     accuracy, error = verification.ten_fold_accuracy(scores, same, np.array([pair.fold for pair in pairs]))
@@ -68,15 +81,24 @@ def measure(recogniser: Recogniser, pairs_file: Path, folder: Path) -> tuple[dic
     figures: dict[str, Any] = {"lfw_accuracy": round(accuracy, 4), "lfw_accuracy_se": round(error, 4)}
     for far, limit in thresholds.items():
         figures[f"tar_at_far_{far:g}"] = round(verification.tar_at(scores[same], limit), 4)
+        interval = verification.bootstrap_tar(scores[same], scores[~same], far)
+        figures[f"tar_interval_{far:g}"] = [round(v, 4) for v in interval]
         interval = verification.bootstrap_threshold(scores[~same], far)
         figures[f"threshold_interval_{far:g}"] = [round(v, 4) for v in interval]
+    figures["redetected"] = redetected
     figures["data"] = LFW
     figures["command"] = f"python -m app weights verify {recogniser.card.id} --pairs FILE --data DIR"
     return figures, thresholds
 
 
-def embed_named(recogniser: Recogniser, folder: Path, names: set[str], batch: int = 32) -> dict[str, torch.Tensor]:
-    """Unit embeddings (D,) by file name of the LFW faces in `names`; DataError where one is missing."""
+def embed_named(
+    recogniser: Recogniser, folder: Path, names: set[str], batch: int = 32
+) -> tuple[dict[str, torch.Tensor], int]:
+    """Unit embeddings (D,) by file name of the LFW faces in `names`, and how many came without landmarks.
+
+    Raises DataError where a face is missing.
+    """
+    redetected = 0
     found: dict[str, torch.Tensor] = {}
     waiting: list[tuple[str, torch.Tensor]] = []
 
@@ -88,6 +110,7 @@ def embed_named(recogniser: Recogniser, folder: Path, names: set[str], batch: in
 
     for face in lfw_faces(folder):
         if face.file in names:
+            redetected += face.landmarks is None
             waiting.append((face.file, align(face.pixels, landmarks_of(face), recogniser.template).pixels))
         if len(waiting) == batch:
             flush()
@@ -95,7 +118,7 @@ def embed_named(recogniser: Recogniser, folder: Path, names: set[str], batch: in
         flush()
     if missing := names - set(found):
         raise DataError(f"{len(missing)} photos of the pairs file are not in the data, for example {min(missing)}.")
-    return found
+    return found, redetected
 
 
 def landmarks_of(face: LfwFace) -> torch.Tensor:
@@ -116,4 +139,4 @@ def write_figures(id: str, figures: dict[str, Any], thresholds: dict[float, floa
             text[name]["threshold_data"] = LFW
             text[name]["thresholds"] = {f"{far:g}": limit for far, limit in thresholds.items()}
             text[name]["figures"] = figures
-    REGISTRY.write_text(tomlkit.dumps(text))
+    write_whole(REGISTRY, tomlkit.dumps(text).encode())

@@ -113,17 +113,28 @@ def _in_package(card: Checkpoint) -> Path:
 
 
 def _on_hub(card: Checkpoint) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub import (
+        get_hf_file_metadata,
+        hf_hub_download,
+        hf_hub_url,
+        try_to_load_from_cache,
+    )
 
-    offline = os.environ.get("LARVATUS_OFFLINE") == "1"
+    kept = try_to_load_from_cache(card.repo, card.file, revision=card.revision)
+    if isinstance(kept, str):
+        return Path(kept)
     try:
-        return Path(hf_hub_download(card.repo, card.file, revision=card.revision, etag_timeout=8,
-                                    local_files_only=offline))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
+        if os.environ.get("LARVATUS_OFFLINE") == "1":
+            raise OSError("offline")
+        # One question without retries: the download itself would ask a dead network for half a minute.
+        url = hf_hub_url(card.repo, card.file, revision=card.revision)
+        get_hf_file_metadata(url, timeout=5, retry_on_errors=False)
+        return Path(hf_hub_download(card.repo, card.file, revision=card.revision, etag_timeout=5))
+    except Exception:  # the client also lets its transport's own exceptions through
         raise CheckpointError(
             f"{card.id} could not be fetched from the Hub ({card.repo}): check the connection, or use "
-            f"{card.stands_in_for or 'a bundled recogniser'} instead.") from None
+            f"{card.stands_in_for or 'a bundled recogniser'} instead."
+        ) from None
 
 
 def sha256_of(data: bytes) -> str:
@@ -143,7 +154,7 @@ def load_state(card: Checkpoint) -> dict[str, Tensor]:
     A cached file counts only while it has the SHA-256 that was noted when it was written.
     """
     stem = cache_folder() / f"{card.id}-{card.sha256[:16]}-{CONVERSION}"
-    cached = _read_cache(stem)
+    cached = _read_cache(stem, card.sha256)
     if cached is not None:
         return cached
     state = CONVERTERS[card.network](locate(card))
@@ -151,17 +162,19 @@ def load_state(card: Checkpoint) -> dict[str, Tensor]:
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         write_whole(stem.with_suffix(".safetensors"), data)
-        write_whole(stem.with_suffix(".json"), json.dumps({"source": card.sha256, "sha256": sha256_of(data)}).encode())
+        note = {"source": card.sha256, "sha256": sha256_of(data)}
+        write_whole(stem.with_suffix(".json"), json.dumps(note).encode())
     except OSError:
         pass  # a full or read-only disk only costs the conversion again
     return state
 
 
-def _read_cache(stem: Path) -> dict[str, Tensor] | None:
+def _read_cache(stem: Path, source: str) -> dict[str, Tensor] | None:
     try:
         note = json.loads(stem.with_suffix(".json").read_text())
         data = stem.with_suffix(".safetensors").read_bytes()
-        return load_tensors(data) if sha256_of(data) == note["sha256"] else None
+        whole = note["source"] == source and note["sha256"] == sha256_of(data)
+        return load_tensors(data) if whole else None
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
 

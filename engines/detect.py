@@ -36,7 +36,11 @@ class Detector:
         if boxes is None:
             return ()
         found = (
-            Face(tuple((box.reshape(2, 2) * scale).ravel().tolist()), tuple(map(tuple, (five * scale).tolist())), float(p))
+            Face(
+                tuple((box.reshape(2, 2) * scale).ravel().tolist()),
+                tuple(map(tuple, (five * scale).tolist())),
+                float(p),
+            )
             for box, p, five in zip(boxes, scores, points, strict=True)
             if p is not None and p >= least
         )
@@ -71,8 +75,6 @@ def _moved(face: Face, dx: float, dy: float) -> Face:
 
 
 def _laid_into(x0: float, y0: float, x1: float, y1: float) -> Face:
-    """The ArcFace template's points in a box: MTCNN's boxes span about 20..92 x 8..108 of its 112 pixels."""
-    points = tuple(
-        (x0 + (x - 20) / 72 * (x1 - x0), y0 + (y - 8) / 100 * (y1 - y0)) for x, y in ARCFACE112.points
-    )
+    """The ArcFace template's points in a box: MTCNN's boxes span about 15..94 x 19..114 of its 112 pixels."""
+    points = tuple((x0 + (x - 15) / 79 * (x1 - x0), y0 + (y - 19) / 95 * (y1 - y0)) for x, y in ARCFACE112.points)
     return Face((x0, y0, x1, y1), points, 0.0)

@@ -37,9 +37,7 @@ class Template:
 
 
 def _moved(name: str, size: int, scale: float, origin: tuple[float, float], to: tuple[float, float]) -> Template:
-    points = tuple(
-        ((x - origin[0]) * scale + to[0], (y - origin[1]) * scale + to[1]) for x, y in ARCFACE_POINTS
-    )
+    points = tuple(((x - origin[0]) * scale + to[0], (y - origin[1]) * scale + to[1]) for x, y in ARCFACE_POINTS)
     return Template(name, size, points)
 
 
@@ -103,8 +101,9 @@ def compose(second: Tensor, first: Tensor) -> Tensor:
     return torch.cat([second[:, :2] @ first[:, :2], shift], dim=1)
 
 
-def sample(pixels: Tensor, to_source: Tensor, size: tuple[int, int], mode: str = "bilinear",
-           padding: str = "border") -> Tensor:
+def sample(
+    pixels: Tensor, to_source: Tensor, size: tuple[int, int], mode: str = "bilinear", padding: str = "border"
+) -> Tensor:
     """Read (N, C, H, W) `pixels` at `to_source` (2, 3) of every pixel of a `size` = (h, w) output."""
     height, width = pixels.shape[-2:]
     y, x = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
@@ -145,7 +144,12 @@ def align(pixels: Tensor, landmarks: Tensor, template: Template = ARCFACE112) ->
         raise ValueError("The face lies outside the photo: draw the box inside the picture.")
     region = pixels[..., y0:y1, x0:x1]
     region = region.float() / 255 if region.dtype == torch.uint8 else region
-    from_crop = _shifted(to_crop, x0, y0)
+    crop = _seen(region, _shifted(to_crop, x0, y0), template.size).clamp(0, 1)
+    return FaceCrop(crop, to_crop, template)
+
+
+def _seen(region: Tensor, to_crop: Tensor, size: int) -> Tensor:
+    """A region of a photo as a crop shows it: shrunk with an antialiasing filter where needed, then sampled."""
     scale = float(torch.linalg.det(to_crop[:, :2]).clamp_min(1e-12).sqrt())
     if scale < 1:
         h, w = (max(2, round(n * scale)) for n in region.shape[-2:])
@@ -153,9 +157,8 @@ def align(pixels: Tensor, landmarks: Tensor, template: Template = ARCFACE112) ->
         region = F.interpolate(region, size=(h, w), mode="bilinear", antialias=True, align_corners=False)
         # Pixel centres sit at half-integers: u' = (u + 1/2) s - 1/2.
         grow = torch.cat([torch.diag(1 / shrink), ((1 / shrink - 1) / 2)[:, None]], dim=1)
-        from_crop = compose(from_crop, grow)
-    crop = sample(region, invert(from_crop), (template.size, template.size)).clamp(0, 1)
-    return FaceCrop(crop, to_crop, template)
+        to_crop = compose(to_crop, grow)
+    return sample(region, invert(to_crop), (size, size))
 
 
 def retarget(pixels: Tensor, source: Template, target: Template) -> Tensor:
@@ -184,16 +187,16 @@ def paste(pixels: Tensor, crop: FaceCrop, edited: Tensor) -> Tensor:
     """
     size = crop.template.size
     residual = (edited - crop.pixels) * feather(size).to(edited)
-    x0, y0, x1, y1 = _bounds(crop.to_crop, size, pixels.shape[-1], pixels.shape[-2], margin=0)
-    matrix = _shifted(crop.to_crop, x0, y0)
-    added = sample(residual, matrix, (y1 - y0, x1 - x0), mode="bicubic", padding="zeros")
     bound = residual.abs().amax()
+    x0, y0, x1, y1 = _bounds(crop.to_crop, size, pixels.shape[-1], pixels.shape[-2], margin=0)
+    added = sample(residual, _shifted(crop.to_crop, x0, y0), (y1 - y0, x1 - x0), mode="bicubic", padding="zeros")
     added = added.clamp(-bound, bound)
     region = pixels[..., y0:y1, x0:x1]
     out = pixels.clone()
     if pixels.dtype == torch.uint8:
-        # Rounded towards zero change, so that rounding cannot leave the ε-ball either.
-        out[..., y0:y1, x0:x1] = (region + (added * 255).trunc()).clamp(0, 255).to(torch.uint8)
+        limit = torch.floor(bound * 255 + 1e-3)  # rounding must not leave the ε-ball either
+        whole = (added * 255).round().clamp(-limit, limit)
+        out[..., y0:y1, x0:x1] = (region + whole).clamp(0, 255).to(torch.uint8)
     else:
         out[..., y0:y1, x0:x1] = (region + added).clamp(0, 1)
     return out

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -27,20 +27,74 @@ VIEWS = 8  # random transformations that make up MMD's batch for one photo (TIP-
 class GradientParams(Params):
     """The knobs of the whole family; defaults are the paper's (Sec. 5.1)."""
 
-    epsilon: float = knob(12.0, ge=0.5, le=32, step=0.5, symbol="ε", unit="/255", label="Largest change",
-                          help="How far any pixel may move. Larger protects better and shows more.")
-    norm: Literal["linf", "l2"] = knob("linf", symbol="ℓp", label="Norm", advanced=True, help=(
-        "linf bounds every pixel by ε; l2 bounds their root mean square by ε, so single pixels may move further."))
-    steps: int = knob(50, ge=1, le=200, step=1, symbol="N", label="Steps",
-                      help="How many times the mask is improved. The time grows with it.")
-    momentum: float = knob(1.0, ge=0, le=2, step=0.1, symbol="μ", label="Momentum", advanced=True,
-                           help="How much of the earlier direction is kept; helps against unseen recognisers.")
-    diversity: float = knob(0.0, ge=0, le=1, step=0.1, symbol="p", label="Input diversity", advanced=True,
-                            help="Chance that a step looks at a resized, padded copy; helps against unseen recognisers.")
-    smoothing: int = knob(0, ge=0, le=15, step=1, symbol="W", unit="px", label="Gradient smoothing", advanced=True,
-                          help="Radius of the Gaussian over the gradient (translation invariance); 0 is off.")
-    gamma: float = knob(0.0, ge=0, le=3, step=0.1, symbol="γ", label="Naturalness",
-                        help="Weight of the naturalness term (MMD), Eq. 4. Higher looks more natural and protects less.")
+    epsilon: float = knob(
+        12.0,
+        ge=0.5,
+        le=32,
+        step=0.5,
+        symbol="ε",
+        unit="/255",
+        label="Largest change",
+        help="How far any pixel may move. Larger protects better and shows more.",
+    )
+    norm: Literal["linf", "l2"] = knob(
+        "linf",
+        symbol="ℓp",
+        label="Norm",
+        advanced=True,
+        help=(
+            "linf bounds every pixel by ε; l2 bounds their root mean square by ε, so single pixels may move further."
+        ),
+    )
+    steps: int = knob(
+        50,
+        ge=1,
+        le=200,
+        step=1,
+        symbol="N",
+        label="Steps",
+        help="How many times the mask is improved. The time grows with it.",
+    )
+    momentum: float = knob(
+        1.0,
+        ge=0,
+        le=2,
+        step=0.1,
+        symbol="μ",
+        label="Momentum",
+        advanced=True,
+        help="How much of the earlier direction is kept; helps against unseen recognisers.",
+    )
+    diversity: float = knob(
+        0.0,
+        ge=0,
+        le=1,
+        step=0.1,
+        symbol="p",
+        label="Input diversity",
+        advanced=True,
+        help="Chance that a step looks at a resized, padded copy; helps against unseen recognisers.",
+    )
+    smoothing: int = knob(
+        0,
+        ge=0,
+        le=15,
+        step=1,
+        symbol="W",
+        unit="px",
+        label="Gradient smoothing",
+        advanced=True,
+        help="Radius of the Gaussian over the gradient (translation invariance); 0 is off.",
+    )
+    gamma: float = knob(
+        0.0,
+        ge=0,
+        le=3,
+        step=0.1,
+        symbol="γ",
+        label="Naturalness",
+        help="Weight of the naturalness term (MMD), Eq. 4. Higher looks more natural and protects less.",
+    )
 
 
 class Ensemble:
@@ -61,10 +115,14 @@ class Ensemble:
 
 @dataclass
 class Point:
-    """One forward pass: `leaf` pixels (B, 3, S, S) and their embeddings (B, D) with the graph between."""
+    """One forward pass: `leaf` pixels (B, 3, S, S) and their embeddings (B, D) with the graph between.
+
+    `natural` is γ ∇MMD there, which is the same for every target.
+    """
 
     leaf: Tensor
     embedding: Tensor
+    natural: Tensor | None = None
 
 
 @dataclass
@@ -85,8 +143,16 @@ class Chooser(Protocol):
 class Problem:
     """The objective of Eq. 4 for a batch of faces, and one step of Eq. 5 on it."""
 
-    def __init__(self, original: Tensor, scene: Scene, params: GradientParams, budget: Budget, template: Template,
-                 generator: torch.Generator, step_size: float):
+    def __init__(
+        self,
+        original: Tensor,
+        scene: Scene,
+        params: GradientParams,
+        budget: Budget,
+        template: Template,
+        generator: torch.Generator,
+        step_size: float,
+    ):
         self.original, self.params, self.budget, self.generator = original, params, budget, generator
         self.alpha = step_size
         self.embed = Ensemble(scene.surrogates, template)
@@ -116,7 +182,9 @@ class Problem:
         (grad,) = torch.autograd.grad(point.embedding, point.leaf, pull, retain_graph=True)
         grad = grad[rows]
         if self._views is not None:
-            grad = grad + self.params.gamma * self._views.gradient(point.leaf.detach()[rows], rows)
+            if point.natural is None:
+                point.natural = self.params.gamma * self._views.gradient(point.leaf.detach())
+            grad = grad + point.natural[rows]
         return smooth(grad, self.params.smoothing) if self.params.smoothing else grad
 
     def advance(self, pixels: Tensor, momentum: Tensor, grad: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,12 +218,11 @@ class Views:
         views = [torch.roll(photo, shift, dims=(2, 3)) for shift in self._shifts]
         return torch.cat([v.flip(3) if flip else v for v, flip in zip(views, self._flips, strict=True)])
 
-    def gradient(self, pixels: Tensor, rows: Tensor) -> Tensor:
-        """∇MMD (Eq. 3) of each photo `pixels` (len(rows), 3, S, S)."""
-        leaf = pixels.requires_grad_(True)
-        total = sum(
-            mmd(self.of(leaf[i : i + 1]), self._real[row], self._bandwidths[row]) for i, row in enumerate(rows.tolist())
-        )
+    def gradient(self, pixels: Tensor) -> Tensor:
+        """∇MMD (Eq. 3) of each photo of the batch (B, 3, S, S)."""
+        leaf = pixels.detach().requires_grad_(True)
+        pairs = zip(leaf.split(1), self._real, self._bandwidths, strict=True)
+        total: Any = sum(mmd(self.of(photo), real, widths) for photo, real, widths in pairs)
         return torch.autograd.grad(total, leaf)[0]
 
 

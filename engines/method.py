@@ -91,8 +91,15 @@ class Provenance:
 class Run:
     """Iterate it for snapshots; read `provenance` at any time. Made by `run()`."""
 
-    def __init__(self, method: Method, pixels: Tensor, params: Params, scene: Scene, seed: int,
-                 cancelled: Callable[[], bool]):
+    def __init__(
+        self,
+        method: Method,
+        pixels: Tensor,
+        params: Params,
+        scene: Scene,
+        seed: int,
+        cancelled: Callable[[], bool],
+    ):
         self.method, self.pixels, self.params, self.scene, self.seed = method, pixels, params, scene, seed
         self.steps, self.seconds, self.was_cancelled = 0, 0.0, False
         self._cancelled = cancelled
@@ -114,8 +121,15 @@ class Run:
         """The stamp of what has been done so far."""
         cards = [recogniser.card for recogniser in self.scene.surrogates]
         checkpoints = tuple({"id": c.id, "sha256": c.sha256, "state": c.state} for c in cards)
-        return Provenance(self.method.id, self.params.model_dump(), self.seed, checkpoints, self.steps,
-                          round(self.seconds, 3), self.was_cancelled)
+        return Provenance(
+            self.method.id,
+            self.params.model_dump(),
+            self.seed,
+            checkpoints,
+            self.steps,
+            round(self.seconds, 3),
+            self.was_cancelled,
+        )
 
 
 def run(
@@ -134,7 +148,9 @@ def run(
     """
     settings = method.Params.read(params) if isinstance(params, dict) else params
     if not isinstance(settings, method.Params):
-        raise MethodError(f"{method.title} takes its own settings ({method.Params.__name__}), not {type(params).__name__}.")
+        raise MethodError(
+            f"{method.title} takes its own settings ({method.Params.__name__}), not {type(params).__name__}."
+        )
     if not 0 <= seed < 2**63:
         raise MethodError("The seed must be a whole number from 0 to 2^63 - 1.")
     _check_pixels(method, pixels, "The face")
@@ -169,7 +185,9 @@ def _check_scene(method: Method, scene: Scene) -> None:
         raise MethodError(f"{method.title} needs at least one surrogate recogniser: switch one on.")
     for recogniser in scene.surrogates:
         if recogniser.card.role == "judge":
-            raise MethodError(f"{recogniser.card.id} is a held-out judge: choose a surrogate, or its score would prove nothing.")
+            raise MethodError(
+                f"{recogniser.card.id} is a held-out judge: choose a surrogate, or its score would prove nothing."
+            )
         if recogniser.card.state != "trained":
             raise MethodError(f"{recogniser.card.id} is not trained: choose a trained recogniser.")
     if "targets" in method.needs:

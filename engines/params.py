@@ -43,7 +43,7 @@ def knob(
     advanced: bool = False,
 ) -> Any:
     """A pydantic field with what a slider needs: bounds, step, unit, the paper's symbol, a sentence of help."""
-    extra = {"symbol": symbol, "unit": unit, "step": step, "advanced": advanced}
+    extra: Any = {"symbol": symbol, "unit": unit, "step": step, "advanced": advanced}
     return Field(default, ge=ge, le=le, title=label, description=help, json_schema_extra=extra)
 
 

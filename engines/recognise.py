@@ -46,19 +46,28 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "sface": Architecture(sface.from_state, ARCFACE112, lambda net: net.prelus[-1]),  # 1024 maps of 7x7
+    # The last PReLU: 1024 maps of 7x7.
+    "sface": Architecture(sface.from_state, ARCFACE112, lambda net: net.get_submodule("prelus.26")),
     # The last 128-channel block: 8x8 maps; the deeper ones are 4x4 and 2x2, too coarse to show anything.
-    "dlib-resnet": Architecture(dlib_resnet.from_state, DLIB150, lambda net: net.blocks[9]),
+    "dlib-resnet": Architecture(dlib_resnet.from_state, DLIB150, lambda net: net.get_submodule("blocks.9")),
 }
 
 
 class FaceNetwork:
     """A network of the registry, frozen, on a device. An untrained one is refused outside the tests."""
 
-    def __init__(self, card: Checkpoint, net: nn.Module, architecture: Architecture, device: str = "cpu",
-                 allow_untrained: bool = False):
+    def __init__(
+        self,
+        card: Checkpoint,
+        net: nn.Module,
+        architecture: Architecture,
+        device: str = "cpu",
+        allow_untrained: bool = False,
+    ):
         if card.state != "trained" and not allow_untrained:
-            raise CheckpointError(f"{card.id} is not trained, so its scores would mean nothing: choose a trained recogniser.")
+            raise CheckpointError(
+                f"{card.id} is not trained, so its scores would mean nothing: choose a trained recogniser."
+            )
         self.card, self.template, self.device = card, architecture.template, device
         self.thresholds = card.thresholds
         self._net = net.to(device).eval().requires_grad_(False)
@@ -117,7 +126,8 @@ class EmbeddingCache:
             if key in self._rows:
                 self._rows.move_to_end(key)
                 return self._rows[key]
-        with torch.inference_mode():
+        # no_grad, not inference_mode: a row may later be the constant in a loss that is differentiated.
+        with torch.no_grad():
             row = recogniser.raw(pixels)[0].cpu()
         with self._lock:
             self._rows[key] = row

@@ -21,8 +21,15 @@ from app import gallery  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync"]
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="No Chromium on this machine: no browser tests.")
 STEPS = 'input[aria-label="number input for Steps N"]'
 MINUTE = 60_000
@@ -34,8 +41,12 @@ def serving(example: bool):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1",
-           "LARVATUS_EXAMPLE": str(int(example))}
+    env = {
+        **os.environ,
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "LARVATUS_EXAMPLE": str(int(example)),
+    }
     server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
@@ -81,8 +92,11 @@ def opened(browser, url: str, width: int = 1280, height: int = 900):
 
 def says(page, where: str, pattern: str, timeout: int = MINUTE) -> str:
     """Wait until the element's text matches."""
-    page.wait_for_function("([where, pattern]) => new RegExp(pattern).test(document.querySelector(where)?.innerText)",
-                           arg=[where, pattern], timeout=timeout)
+    page.wait_for_function(
+        "([where, pattern]) => new RegExp(pattern).test(document.querySelector(where)?.innerText)",
+        arg=[where, pattern],
+        timeout=timeout,
+    )
     return page.inner_text(where)
 
 
@@ -147,7 +161,8 @@ def test_cancel_stops_and_frees_the_place(browser, address, astronaut):
     start = time.perf_counter()
     page.click("#lv-cancel")
     says(page, "#lv-status", r"Stopped at step \d+ of 200\. Nothing was exported\.", 5000)
-    assert time.perf_counter() - start < 1.5
+    took = time.perf_counter() - start
+    assert took < 2.5, f"Cancel took {took:.1f} s (a second on an idle machine)"
     steps(other, 2)
     other.click("#lv-protect")
     says(other, "#lv-status", "Done")
@@ -160,7 +175,7 @@ def test_errors_are_where_the_person_looks(browser, address, tmp_path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"not a photo")
     page.set_input_files("#lv-drop input[type=file]", str(bad))
-    assert "choose a" in says(page, "#lv-faces-line", "not a photo")
+    assert "can be read" in says(page, "#lv-faces-line", "choose a")
 
 
 def test_a_phone_needs_no_sideways_scrolling_and_shows_the_example(browser):
@@ -174,6 +189,7 @@ def test_a_phone_needs_no_sideways_scrolling_and_shows_the_example(browser):
                 fold.click()
         page.wait_for_timeout(1500)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390 and not overflowing(page)
-        order = page.evaluate("""() => ['lv-photo', 'lv-method', 'lv-protect', 'lv-verdict', 'lv-slider', 'lv-board']
+        order = page.evaluate("""() => ['lv-photo', 'lv-method', 'lv-protect',
+            'lv-verdict', 'lv-slider', 'lv-board']
             .map(id => document.getElementById(id).getBoundingClientRect().top)""")
         assert order == sorted(order)

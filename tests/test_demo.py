@@ -47,8 +47,13 @@ def tab(runtime, tmp_path):
     with gr.Blocks():
         view = protect.draw(controls)
     desk = Desk(tmp_path)
-    return SimpleNamespace(view=view, controls=controls, desk=desk, photos=PhotoEvents(runtime, view, controls, desk),
-                           run=RunEvents(runtime, view, controls, desk, None))
+    return SimpleNamespace(
+        view=view,
+        controls=controls,
+        desk=desk,
+        photos=PhotoEvents(runtime, view, controls, desk),
+        run=RunEvents(runtime, view, controls, desk, None),
+    )
 
 
 def put(tmp_path: Path, data: bytes, name: str = "photo.png") -> str:
@@ -60,11 +65,18 @@ def put(tmp_path: Path, data: bytes, name: str = "photo.png") -> str:
 def given(tab, steps: int = 3, **changes):
     """What the page would send for a run."""
     view = tab.view
-    values = {view.method: "tip-im", view.targets: [gallery.HOPPER], view.seed: 0, view.far: 0.01, view.format: "PNG",
-              view.quality: 95}
+    values = {
+        view.method: "tip-im",
+        view.targets: [gallery.HOPPER],
+        view.seed: 0,
+        view.far: 0.01,
+        view.format: "PNG",
+        view.quality: 95,
+    }
     values |= {part: part.value for part in tab.controls.components}
-    values |= {part: steps for part, key in zip(tab.controls.components, tab.controls.keys, strict=True)
-               if key[0] == "steps"}
+    values |= {
+        part: steps for part, key in zip(tab.controls.components, tab.controls.keys, strict=True) if key[0] == "steps"
+    }
     return values | {getattr(view, name): value for name, value in changes.items()}
 
 
@@ -87,18 +99,34 @@ def test_presets_are_recognised():
     assert preset_of("tip-im", {"epsilon": 3.0}) is None
 
 
-@pytest.mark.parametrize("bad", [None, 3, [], {}, {"provenance": {"method": "no-such", "params": {}}},
-                                 {"provenance": {"method": ["tip-im"], "params": {}}},
-                                 {"provenance": {"method": "tip-im", "params": {"steps": 10**9}}},
-                                 {"provenance": {"method": "tip-im", "params": {"epsilon": "<b>"}}}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        3,
+        [],
+        {},
+        {"provenance": {"method": "no-such", "params": {}}},
+        {"provenance": {"method": ["tip-im"], "params": {}}},
+        {"provenance": {"method": "tip-im", "params": {"steps": 10**9}}},
+        {"provenance": {"method": "tip-im", "params": {"epsilon": "<b>"}}},
+    ],
+)
 def test_bad_settings_in_a_file_are_a_sentence(bad):
     found = restore.read(bad)
     assert found.method is None and "the photo is used as it is" in found.sentence
 
 
 def test_restored_settings_are_checked_one_by_one():
-    found = restore.read({"provenance": {"method": "tip-im", "params": {"gamma": 1.0}, "seed": -5}, "quality": True,
-                          "targets": [gallery.HOPPER, "my neighbour.jpg"], "format": "EXE", "face": 7})
+    found = restore.read(
+        {
+            "provenance": {"method": "tip-im", "params": {"gamma": 1.0}, "seed": -5},
+            "quality": True,
+            "targets": [gallery.HOPPER, "my neighbour.jpg"],
+            "format": "EXE",
+            "face": 7,
+        }
+    )
     assert (found.method, found.seed, found.format, found.quality) == ("tip-im", 0, "PNG", 95)
     assert found.targets == (gallery.HOPPER,) and found.params["gamma"] == 1.0 and "add it again" in found.sentence
 
@@ -110,7 +138,9 @@ def test_everything_shown_is_escaped():
 
 
 def test_curves_draw_each_threshold_as_a_line():
-    figure = plots.score_curves([Curve(1, {"a": (0.9, 0.1)}), Curve(2, {"a": (0.5, None)})], {"a": 0.3}, {"a": "judge"})
+    figure = plots.score_curves(
+        [Curve(1, {"a": (0.9, 0.1)}), Curve(2, {"a": (0.5, None)})], {"a": 0.3}, {"a": "judge"}
+    )
     assert len(figure.data) == 2 and figure.layout.shapes[0].y0 == 0.3
     assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)"
 
@@ -196,7 +226,9 @@ def test_sessions_are_apart_and_forgotten(tab):
 
 
 def test_api_settings_are_read_from_json():
-    assert api.read('{"gamma": 1}') == {"gamma": 1} and api.read(None) == {} and api.read({"steps": 3}) == {"steps": 3}
+    assert (
+        api.read('{"gamma": 1}') == {"gamma": 1} and api.read(None) == {} and api.read({"steps": 3}) == {"steps": 3}
+    )
     for bad in ("{", "[1]", [1]):
         with pytest.raises(ParamError):
             api.read(bad)
@@ -212,7 +244,12 @@ def free_port() -> int:
 def address(tmp_path_factory):
     """The real app in a process of its own."""
     port = free_port()
-    env = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1", "LARVATUS_EXAMPLE": "0"}
+    env = {
+        **os.environ,
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "LARVATUS_EXAMPLE": "0",
+    }
     server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     for _ in range(240):
@@ -233,10 +270,22 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
     assert list(endpoints) == ["/protect"], "only the endpoint is public"
     names = [part["parameter_name"] for part in endpoints["/protect"]["parameters"]]
-    assert names == ["photo", "targets", "target_photos", "method", "params", "reference", "seed", "far", "format",
-                     "quality"]
+    assert names == [
+        "photo",
+        "targets",
+        "target_photos",
+        "method",
+        "params",
+        "reference",
+        "seed",
+        "far",
+        "format",
+        "quality",
+    ]
     photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
-    file, report = client.predict(photo=photo, targets=[gallery.HOPPER], params={"steps": 2}, seed=3, api_name="/protect")
+    file, report = client.predict(
+        photo=photo, targets=[gallery.HOPPER], params={"steps": 2}, seed=3, api_name="/protect"
+    )
     assert Path(file).read_bytes().startswith(b"\x89PNG") and Path(file).name == report["file"]
     assert report["provenance"]["provenance"]["seed"] == 3 and report["rows"][0]["recogniser"]
     with pytest.raises(Exception, match="no setting called"):

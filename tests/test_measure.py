@@ -28,8 +28,9 @@ def test_psnr_and_ssim_are_skimages_for_each_image(pair):
     for row in range(2):
         a, b = original[row].numpy(), noisy[row].numpy()
         assert psnr[row].item() == pytest.approx(peak_signal_noise_ratio(a, b, data_range=1), abs=1e-3)
-        expected = structural_similarity(a, b, data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5,
-                                         use_sample_covariance=False)
+        expected = structural_similarity(
+            a, b, data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
         assert ssim[row].item() == pytest.approx(expected, abs=1e-4)
 
 
@@ -63,9 +64,11 @@ def test_mmd_is_the_double_loop(sets):
     xp, xr = sets
     flat = [s.flatten(1).tolist() for s in sets]
     assert measure.mmd(xp, xr, torch.tensor([2.0, 5.0])).item() == pytest.approx(
-        literal_mmd(*flat, [2.0, 5.0]), abs=1e-12)
-    squared = [sum((a - b) ** 2 for a, b in zip(flat[1][i], flat[1][j], strict=True))
-               for i in range(5) for j in range(i)]
+        literal_mmd(*flat, [2.0, 5.0]), abs=1e-12
+    )
+    squared = [
+        sum((a - b) ** 2 for a, b in zip(flat[1][i], flat[1][j], strict=True)) for i in range(5) for j in range(i)
+    ]
     scales = [float(np.median(squared)) * factor for factor in (0.25, 0.5, 1, 2, 4)]
     assert measure.median_bandwidths(xr).tolist() == pytest.approx(scales)
     assert measure.mmd(xp, xr).item() == pytest.approx(literal_mmd(*flat, scales), abs=1e-12)

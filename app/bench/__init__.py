@@ -9,6 +9,8 @@ def add_parser(commands: Any) -> None:
     """`bench NAME`."""
     from app.bench import tip_im, tip_im_speed
 
-    names = commands.add_parser("bench", help="measure a method").add_subparsers(dest="bench", required=True, metavar="NAME")
+    names = commands.add_parser("bench", help="measure a method").add_subparsers(
+        dest="bench", required=True, metavar="NAME"
+    )
     for module in (tip_im, tip_im_speed):
         module.add_parser(names)

@@ -21,7 +21,7 @@ from engines.recognise import load
 
 
 def literal(pixels: Tensor, problem: Problem, params: TipImParams) -> tuple[Tensor, list[int]]:
-    """Algorithm 1 for one face (1, 3, S, S): at each step, for each target, one backward pass and one candidate's forward.
+    """Algorithm 1 for one face (1, 3, S, S): a step is one backward and one candidate's forward pass per target.
 
     Written from the paper and on its own, so that it also checks the fast version: the pass at the
     current iterate is shared by the targets, nothing else is.
@@ -57,22 +57,38 @@ def compare(folder: Path, faces: int, recogniser_id: str = "sface", steps: int =
         if not rows:  # warm up outside the clock
             literal(problem.original, problem, TipImParams(steps=2))
         rows.append({"face": probe.file, **_one(problem, params)})
-    return {"rows": rows, "summary": _summary(rows), "provenance": {
-        "recogniser": recogniser_id, "sha256": recogniser.card.sha256, "targets": len(targets), "steps": steps,
-        "seed": seed, "threads": torch.get_num_threads(), "command": f"make bench-tipim FACES={faces}"}}
+    return {
+        "rows": rows,
+        "summary": _summary(rows),
+        "provenance": {
+            "recogniser": recogniser_id,
+            "sha256": recogniser.card.sha256,
+            "targets": len(targets),
+            "steps": steps,
+            "seed": seed,
+            "threads": torch.get_num_threads(),
+            "command": f"make bench-tipim FACES={faces}",
+        },
+    }
 
 
 def _problem(pixels: Tensor, scene: Scene, params: TipImParams, seed: int) -> Problem:
     method = TipIm()
     budget = method.budget(params, pixels)
-    return Problem(pixels, scene, params, budget, method.template, torch.Generator().manual_seed(seed),
-                   budget.radius * 1.5 / params.steps)
+    return Problem(
+        pixels,
+        scene,
+        params,
+        budget,
+        method.template,
+        torch.Generator().manual_seed(seed),
+        budget.radius * 1.5 / params.steps,
+    )
 
 
 def _fast(problem: Problem) -> tuple[Tensor, GreedyInsertion]:
-    choose, last = GreedyInsertion(), None
-    for last in iterate(problem, choose):
-        pass
+    choose = GreedyInsertion()
+    *_, last = iterate(problem, choose)
     return last.pixels, choose
 
 
@@ -86,8 +102,15 @@ def _one(problem: Problem, params: TipImParams) -> dict[str, Any]:
     with torch.no_grad():
         gains = [float(gain(problem.embed(p), problem.own, problem.targets)) for p in (slow_pixels, fast_pixels)]
     same = sum(a == b for a, b in zip(slow_choice, fast_choice, strict=True)) / len(slow_choice)
-    return {"literal_s": middle - start, "ours_s": end - middle, "ratio": (middle - start) / (end - middle),
-            "same_target": same, "candidates": choose.evaluated, "literal_gain": gains[0], "our_gain": gains[1]}
+    return {
+        "literal_s": middle - start,
+        "ours_s": end - middle,
+        "ratio": (middle - start) / (end - middle),
+        "same_target": same,
+        "candidates": choose.evaluated,
+        "literal_gain": gains[0],
+        "our_gain": gains[1],
+    }
 
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -95,10 +118,17 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, float]:
         return sum(row[key] for row in rows) / len(rows)
 
     slow, fast = mean("literal_s"), mean("ours_s")
-    return {"faces": len(rows), "literal_s": slow, "ours_s": fast, "ratio": slow / fast,
-            "same_target": mean("same_target"), "candidates": mean("candidates"),
-            "literal_gain": mean("literal_gain"), "our_gain": mean("our_gain"),
-            "gain_difference": mean("our_gain") / mean("literal_gain") - 1}
+    return {
+        "faces": len(rows),
+        "literal_s": slow,
+        "ours_s": fast,
+        "ratio": slow / fast,
+        "same_target": mean("same_target"),
+        "candidates": mean("candidates"),
+        "literal_gain": mean("literal_gain"),
+        "our_gain": mean("our_gain"),
+        "gain_difference": mean("our_gain") / mean("literal_gain") - 1,
+    }
 
 
 def add_parser(commands: Any) -> None:
@@ -108,5 +138,3 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the LFW parquet files")
     parser.add_argument("--recogniser", default="sface")
     parser.set_defaults(func=lambda args: compare(args.data, args.faces, args.recogniser))
-
-

@@ -6,35 +6,41 @@ import gradio as gr
 
 TEXT = """
 ## What this does
-Larvatus changes a face in a photo by a little, so that face-recognition networks take it for somebody else while
-people still see the same person. It then tests the very file you download, with networks that the method worked
-against and with at least one that it never saw (the held-out judge).
+Larvatus changes a face in a photo by a little, so that face-recognition networks take it for somebody
+else while people still see the same person. It then tests the very file you download, with networks
+that the method worked against and with at least one that it never saw (the held-out judge).
 
 ## What the scores mean
-- **Likeness (cosine)** compares two faces as a network sees them: 1 is identical, values near 0 are strangers.
-- **Threshold**: above it the network says "same person". It is set on public test pairs so that 1 % (or 0.1 %) of
-  pairs of *different* people would wrongly match. A score is only meaningful beside its threshold.
+- **Likeness (cosine)** compares two faces as a network sees them: 1 is identical, values near 0 are
+  strangers.
+- **Threshold**: above it the network says "same person". It is set on public test pairs so that 1 % (or
+  0.1 %) of pairs of *different* people would wrongly match. A score is only meaningful beside its
+  threshold.
 - **Verdict**: "matches you" or "does not match you", at that threshold, for that network. Nothing more.
 - **PSNR and SSIM** say how much the picture of the face changed. Higher is closer to the original.
 
 ## What they do not mean
-- No result makes a photo safe. A system that was not tested here may still recognise the face, and so may people.
+- No result makes a photo safe. A system that was not tested here may still recognise the face, and so
+  may people.
 - Systems improve, can be trained on such changes, and may hold better photos of the same person.
-- By default the result is compared with the very photo that was protected. Add another photo of the same person for
-  a stricter test: that is what a real gallery would hold.
+- By default the result is compared with the very photo that was protected. Add another photo of the
+  same person for a stricter test: that is what a real gallery would hold.
 
 ## Targets
-Recognisers may take the protected face for the target. Use only people who agreed to that, or faces that do not
-exist. The built-in portraits are public-domain photographs of public persons, and the average of the two.
+Recognisers may take the protected face for the target. Use only people who agreed to that, or faces
+that do not exist. The built-in portraits are public-domain photographs of public persons, and the
+average of the two.
 
 ## What is kept
-- A photo is held in memory while your tab is open, and an upload's own file is removed as soon as it has been read.
-- Pictures and downloads made for you lie in a temporary folder that only your session can name. They are deleted
-  within minutes of the tab being closed. Files asked for through the API are deleted after about an hour.
-- Photos lose their metadata (place, camera, time). The exported file carries only how it was made, so that dropping
-  it back in restores the settings. Names of target photos that you added are part of that.
-- There are no accounts, no tracking and no logs of pictures.
-"""
+- A photo is held in memory while your tab is open, and an upload's own file is removed as soon as it
+  has been read.
+- Pictures and downloads made for you lie in a temporary folder that only your session can name. They
+  are deleted within minutes of the tab being closed. Files asked for through the API are deleted after
+  about an hour.
+- Photos lose their metadata (place, camera, time). The exported file carries only how it was made, so
+  that dropping it back in restores the settings. Names of target photos that you added are part of
+  that.
+- There are no accounts, no tracking and no logs of pictures."""
 
 
 def draw() -> None:

@@ -33,9 +33,19 @@ class Api:
     def __init__(self, runtime: Runtime, folder: Path):
         self.runtime, self.folder = runtime, folder
 
-    def protect(self, photo: str, targets: list[str] | None = None, target_photos: list[str] | None = None,
-                method: str = "tip-im", params: Any = None, reference: str | None = None, seed: float = 0,
-                far: float = 0.01, format: str = "PNG", quality: float = 95) -> tuple[str, dict[str, Any]]:
+    def protect(
+        self,
+        photo: str,
+        targets: list[str] | None = None,
+        target_photos: list[str] | None = None,
+        method: str = "tip-im",
+        params: Any = None,
+        reference: str | None = None,
+        seed: float = 0,
+        far: float = 0.01,
+        format: str = "PNG",
+        quality: float = 95,
+    ) -> tuple[str, dict[str, Any]]:
         """Protect the largest face in a photo, and score the exported file.
 
         Args:
@@ -43,7 +53,7 @@ class Api:
             targets: Names of built-in faces to steer recognisers towards.
             target_photos: Photos of targets, who must have agreed or not exist.
             method: The id of the method, such as tip-im.
-            params: Settings of the method, as an object or as JSON text; what is left out has the paper's value.
+            params: Settings of the method, as an object or JSON text; what is left out has the paper's value.
             reference: Another photo of the same person, for a stricter test.
             seed: The seed; the same one gives the same file.
             far: False-acceptance rate of the thresholds: 0.01 or 0.001.
@@ -58,9 +68,17 @@ class Api:
             people += [self._person(path) for path in target_photos or ()]
             if format not in FORMATS:
                 raise JobError("The format must be PNG or JPEG.")
-            job = Request(self._person(photo), method, read(params), tuple(people),
-                          self._person(reference) if reference else None, seed=int(seed or 0), far=float(far),
-                          format=format, quality=int(quality or 95))
+            job = Request(
+                self._person(photo),
+                method,
+                read(params),
+                tuple(people),
+                self._person(reference) if reference else None,
+                seed=int(seed or 0),
+                far=float(far),
+                format=format,
+                quality=int(quality or 95),
+            )
             with closing(protect(self.runtime, job)) as work:
                 result = next(item for item in work if isinstance(item, Result))
         except Exception as error:
@@ -93,7 +111,10 @@ def add(runtime: Runtime, folder: Path) -> None:
         inputs = [
             gr.File(label="photo: the photo"),
             gr.CheckboxGroup(list(gallery.NAMES), value=[], label="targets: names of built-in faces"),
-            gr.File(file_count="multiple", label="target_photos: photos of targets, who must have agreed or not exist"),
+            gr.File(
+                file_count="multiple",
+                label="target_photos: photos of targets, who must have agreed or not exist",
+            ),
             gr.Dropdown(list(METHODS), value="tip-im", label="method: id of the method"),
             gr.JSON(value={}, label="params: settings of the method; what is left out has the paper's value"),
             gr.File(label="reference: another photo of the same person, for a stricter test"),
@@ -102,6 +123,15 @@ def add(runtime: Runtime, folder: Path) -> None:
             gr.Radio(list(FORMATS), value="PNG", label="format: PNG or JPEG"),
             gr.Number(95, label="quality: of a JPEG, 1 to 100"),
         ]
-        outputs = [gr.File(label="the protected file"), gr.JSON(label="the report: scores, verdict, survival, provenance")]
-        gr.Button("Protect").click(Api(runtime, folder).protect, inputs, outputs, api_name="protect", concurrency_id="heavy",
-                                   concurrency_limit=1)
+        outputs = [
+            gr.File(label="the protected file"),
+            gr.JSON(label="the report: scores, verdict, survival, provenance"),
+        ]
+        gr.Button("Protect").click(
+            Api(runtime, folder).protect,
+            inputs,
+            outputs,
+            api_name="protect",
+            concurrency_id="heavy",
+            concurrency_limit=1,
+        )

@@ -21,8 +21,11 @@ from app.demo.setting_events import SettingEvents
 from app.demo.theme import CSS, theme
 from app.runtime import Runtime
 
-TITLE = ('<div class="lv-title"><h1>Larvatus</h1><p>Change a photo so slightly that people still see you, '
-         "and see whether face recognition still does.</p></div>")
+TITLE = (
+    '<div class="lv-title"><h1>Larvatus</h1><p>Change a photo so slightly that people still see you, '
+    "and see whether face recognition still does.</p></div>"
+)
+RESIZE = "() => { for (const wait of [50, 400]) setTimeout(() => window.dispatchEvent(new Event('resize')), wait) }"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 LIGHT = {**QUIET, "concurrency_limit": 4, "concurrency_id": "light"}
 
@@ -54,9 +57,18 @@ def build(runtime: Runtime) -> gr.Blocks:
 
 
 def launch_options() -> dict[str, Any]:
-    """What launch() needs beside the address. Gradio's own record of runs in the browser is off: nothing is kept."""
-    return {"theme": theme(), "css": CSS, "max_file_size": "25mb", "share": False, "allowed_paths": [],
-            "footer_links": ["api"], "run_history": False, "quiet": True, "show_error": False}
+    """What launch() needs beside the address. Gradio's record of runs in the browser is off."""
+    return {
+        "theme": theme(),
+        "css_paths": [CSS],
+        "max_file_size": "25mb",
+        "share": False,
+        "allowed_paths": [],
+        "footer_links": ["api"],
+        "run_history": False,
+        "quiet": True,
+        "show_error": False,
+    }
 
 
 def _folder() -> Path:
@@ -73,12 +85,22 @@ def _wire_run(demo: gr.Blocks, view: protect.View, run: RunEvents, controls: Con
     everything = [*view.everything, *controls.components]
     inputs = {view.method, view.targets, view.seed, view.far, view.format, view.quality, *controls.components}
     pressed = view.protect.click(run.begin, None, everything, queue=False, **QUIET)
-    work = pressed.then(run.run, inputs, everything, concurrency_id="heavy", concurrency_limit=1,
-                        show_progress="minimal", show_progress_on=[view.status], api_visibility="private")
+    work = pressed.then(
+        run.run,
+        inputs,
+        everything,
+        concurrency_id="heavy",
+        concurrency_limit=1,
+        show_progress="minimal",
+        show_progress_on=[view.status],
+        api_visibility="private",
+    )
     view.cancel.click(run.cancel, None, everything, cancels=[work], queue=False, **QUIET)
     demo.load(run.open, width, everything, js="() => [window.innerWidth]", **LIGHT)
     view.timer.tick(run.welcome, None, everything, **LIGHT)
     demo.unload(run.leave)
+    # A figure drawn inside a closed fold has a made-up width: let it measure again.
+    view.curves_fold.expand(None, None, None, js=RESIZE, **QUIET)
 
 
 def _wire_photos(view: protect.View, photos: PhotoEvents, controls: Controls) -> None:
@@ -89,8 +111,9 @@ def _wire_photos(view: protect.View, photos: PhotoEvents, controls: Controls) ->
     view.box.click(photos.draw_box, None, everything, **LIGHT)
     view.extra.upload(photos.take_targets, view.extra, everything, show_progress_on=[view.extra_line], **loading)
     view.extra_clear.click(photos.drop_targets, None, everything, **LIGHT)
-    view.reference.upload(photos.take_reference, view.reference, everything,
-                          show_progress_on=[view.reference_line], **loading)
+    view.reference.upload(
+        photos.take_reference, view.reference, everything, show_progress_on=[view.reference_line], **loading
+    )
     view.reference_clear.click(photos.drop_reference, None, everything, **LIGHT)
 
 

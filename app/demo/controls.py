@@ -54,8 +54,10 @@ class Controls:
     def updates(self, method: str, values: dict[str, Any] | None = None) -> list[Any]:
         """One update a component: the method's knobs at `values`, or at the paper's defaults."""
         shown, chosen = free(method), values or {}
-        return [_component(shown[item], True, chosen.get(item[0])) if item in shown else gr.update(visible=False)
-                for item in self.keys]
+        return [
+            _component(shown[item], True, chosen.get(item[0])) if item in shown else gr.update(visible=False)
+            for item in self.keys
+        ]
 
     def read(self, method: str, values: tuple[Any, ...]) -> dict[str, Any]:
         """The method's settings from the components' values, in the components' order."""
@@ -70,8 +72,12 @@ class Controls:
 def _component(knob: Knob, visible: bool, value: Any = None) -> Any:
     label = " ".join(part for part in (knob.label, knob.symbol) if part)
     label += f" ({knob.unit})" if knob.unit else ""
-    common = {"label": label, "info": f"{knob.help} Paper: {shown_default(knob)}.", "visible": visible,
-              "value": knob.default if value is None else value}
+    common = {
+        "label": label,
+        "info": f"{knob.help} Paper: {shown_default(knob)}.",
+        "visible": visible,
+        "value": knob.default if value is None else value,
+    }
     if knob.kind is bool:
         return gr.Checkbox(**common)
     if knob.choices:

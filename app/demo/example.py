@@ -1,4 +1,4 @@
-"""The example that the first screen shows: a real default job on a public-domain portrait, run once at start-up."""
+"""The first screen's example: a default job on a public-domain portrait, run once at start-up."""
 
 from __future__ import annotations
 

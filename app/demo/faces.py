@@ -122,7 +122,12 @@ def outlined(sitter: Sitter) -> np.ndarray:
 def _dashed(pen: ImageDraw.ImageDraw, box: list[float], width: int) -> None:
     x0, y0, x1, y1 = box
     dash = 5 * width
-    for (ax, ay), (bx, by) in (((x0, y0), (x1, y0)), ((x1, y0), (x1, y1)), ((x1, y1), (x0, y1)), ((x0, y1), (x0, y0))):
+    for (ax, ay), (bx, by) in (
+        ((x0, y0), (x1, y0)),
+        ((x1, y0), (x1, y1)),
+        ((x1, y1), (x0, y1)),
+        ((x0, y1), (x0, y0)),
+    ):
         length = max(abs(bx - ax), abs(by - ay), 1)
         for i, start in enumerate(np.arange(0, length, dash)):
             a, b = start / length, min(1.0, (start + dash) / length)

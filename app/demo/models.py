@@ -10,11 +10,20 @@ from app.runtime import Runtime
 from engines.checkpoints import Checkpoint
 
 HEAD = ("Network", "Role", "From", "State", "LFW accuracy", "Cosine threshold at 1 % / 0.1 %", "Licence")
-INTRO = ("Every network that this app can load. The method works against surrogates; judges are never shown to a method, "
-         "so their verdict says how far a result carries. LFW accuracy is ten-fold, on the 6,000 pairs of Labeled Faces "
-         "in the Wild; thresholds are measured on the same pairs, at the stated share of false matches.")
+INTRO = (
+    "Every network that this app can load. The method works against surrogates; judges are never shown "
+    "to a method, "
+    "so their verdict says how far a result carries. LFW accuracy is ten-fold, on the 6,000 pairs of Labeled "
+    "Faces "
+    "in the Wild; thresholds are measured on the same pairs, at the stated share of false matches."
+)
 ROLES = {"judge": "held-out judge", "surrogate": "attacked (surrogate)"}
-SOURCES = {"pip": "Python package", "hub": "Hugging Face Hub", "bundled": "bundled with this app", "local": "local file"}
+SOURCES = {
+    "pip": "Python package",
+    "hub": "Hugging Face Hub",
+    "bundled": "bundled with this app",
+    "local": "local file",
+}
 
 
 def draw(runtime: Runtime) -> None:
@@ -26,7 +35,8 @@ def table(cards: dict[str, Checkpoint]) -> str:
     """The registry as an HTML table."""
     head = "".join(f"<th>{escape(text)}</th>" for text in HEAD)
     rows = "".join(map(_row, cards.values()))
-    return f'<div class="lv-scroll"><table class="lv-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    whole = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+    return f'<div class="lv-scroll"><table class="lv-table">{whole}</table></div>'
 
 
 def _row(card: Checkpoint) -> str:
@@ -36,7 +46,8 @@ def _row(card: Checkpoint) -> str:
     cells = (
         f"<b>{escape(card.id)}</b><small>{escape(card.paper)}</small>",
         escape(ROLES.get(card.role, card.role)),
-        f"{escape(SOURCES.get(card.source, card.source))}<small>{escape(card.repo)} {escape(card.revision[:12])}</small>",
+        f"{escape(SOURCES.get(card.source, card.source))}"
+        f"<small>{escape(card.repo)} {escape(card.revision[:12])}</small>",
         f"{escape(card.state)}<small>{escape(same)}</small>",
         f"{_percent(accuracy)}",
         f'<span class="lv-num">{limits or "not measured"}</span>',
@@ -46,4 +57,6 @@ def _row(card: Checkpoint) -> str:
 
 
 def _percent(share: object) -> str:
-    return f'<span class="lv-num">{share:.2%}</span>'.replace("%", " %") if isinstance(share, float) else "not measured"
+    return (
+        f'<span class="lv-num">{share:.2%}</span>'.replace("%", " %") if isinstance(share, float) else "not measured"
+    )

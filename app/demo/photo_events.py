@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -43,15 +42,24 @@ class PhotoEvents:
         session.sitter = faces.restored(sitter, found.box) if found else sitter
         session.shown, session.views = shown.blank(view, shown.READY), {}
         said = " ".join((session.sitter.sentence, *sitter.photo.notes, found.sentence if found else ""))
-        return {**session.shown, **picture(view, session.sitter, said), view.drop: None, view.status: "",
-                **(self._restored(found) if found and found.method else {})}
+        return {
+            **session.shown,
+            **picture(view, session.sitter, said),
+            view.drop: None,
+            view.status: "",
+            **(self._restored(found) if found and found.method else {}),
+        }
 
     def _restored(self, found: restore.Restored) -> shown.Updates:
         view = self.view
         targets = {view.targets: list(found.targets)} if found.targets else {}
-        return {**settings(view, self.controls, str(found.method), found.params), **targets, view.seed: found.seed,
-                view.format: found.format,
-                view.quality: gr.update(value=found.quality, visible=found.format == "JPEG")}
+        return {
+            **settings(view, self.controls, str(found.method), found.params),
+            **targets,
+            view.seed: found.seed,
+            view.format: found.format,
+            view.quality: gr.update(value=found.quality, visible=found.format == "JPEG"),
+        }
 
     def click(self, where: gr.SelectData, request: gr.Request) -> shown.Updates:
         """A click on the photo: choose a face, or a corner of the box."""
@@ -62,7 +70,10 @@ class PhotoEvents:
             session.sitter = faces.clicked(self.runtime, session.sitter, *where.index[:2])
         except Exception as error:
             session.sitter = replace(session.sitter, corner=None)
-            return {**picture(self.view, session.sitter), self.view.faces_line: scoreboard.alert(sentence(error))}
+            return {
+                **picture(self.view, session.sitter),
+                self.view.faces_line: scoreboard.alert(sentence(error)),
+            }
         return picture(self.view, session.sitter)
 
     def draw_box(self, request: gr.Request) -> shown.Updates:
@@ -92,8 +103,11 @@ class PhotoEvents:
 
     def _extras(self, session: Session, problems: str) -> shown.Updates:
         strip = portraits([(person.name, person) for person in session.extras])
-        return {self.view.extra: None, self.view.extra_line: problems + strip,
-                self.view.extra_clear: gr.update(visible=bool(session.extras))}
+        return {
+            self.view.extra: None,
+            self.view.extra_line: problems + strip,
+            self.view.extra_clear: gr.update(visible=bool(session.extras)),
+        }
 
     def take_reference(self, path: str | None, request: gr.Request) -> shown.Updates:
         """Another photo of the person."""
@@ -104,8 +118,11 @@ class PhotoEvents:
             session.reference = find_person(self.runtime, Path(path).name, taken(path))
         except Exception as error:
             return {view.reference: None, view.reference_line: scoreboard.alert(sentence(error))}
-        return {view.reference: None, view.reference_clear: gr.update(visible=True),
-                view.reference_line: portraits([("Scores compare with this photo", session.reference)])}
+        return {
+            view.reference: None,
+            view.reference_clear: gr.update(visible=True),
+            view.reference_line: portraits([("Scores compare with this photo", session.reference)]),
+        }
 
     def drop_reference(self, request: gr.Request) -> shown.Updates:
         """Forget the other photo."""
@@ -116,14 +133,18 @@ class PhotoEvents:
 def picture(view: View, sitter: faces.Sitter, said: str | None = None) -> shown.Updates:
     """The photo with its faces outlined, and a sentence below it."""
     words = said or sitter.sentence
-    return {view.photo: faces.outlined(sitter),
-            view.faces_line: escape(words) if sitter.faces else scoreboard.alert(words),
-            view.box: gr.update(value=PICK if sitter.boxing else BOX, visible=bool(sitter.faces))}
+    return {
+        view.photo: faces.outlined(sitter),
+        view.faces_line: escape(words) if sitter.faces else scoreboard.alert(words),
+        view.box: gr.update(value=PICK if sitter.boxing else BOX, visible=bool(sitter.faces)),
+    }
 
 
 def portraits(people: Sequence[tuple[str, Person]]) -> str:
     """Small round pictures with names, as HTML."""
     figures = "".join(
         f"<figure>{scoreboard.picture(window_of(person.photo.pixels, head_window(person)), 128, name)}"
-        f"<figcaption>{escape(name)}</figcaption></figure>" for name, person in people)
+        f"<figcaption>{escape(name)}</figcaption></figure>"
+        for name, person in people
+    )
     return f'<div class="lv-faces">{figures}</div>' if people else ""

@@ -93,27 +93,55 @@ def draw(controls: Controls) -> View:
 
 def _photo(found: dict[str, Any]) -> None:
     with gr.Column(elem_id="lv-photo-box"):
-        found["photo"] = gr.Image(type="numpy", format="png", show_label=False, interactive=False, height=270, buttons=[],
-                                  container=False, elem_id="lv-photo", alt_text="The photo with its faces outlined")
+        found["photo"] = gr.Image(
+            type="numpy",
+            format="png",
+            show_label=False,
+            interactive=False,
+            height=270,
+            buttons=[],
+            container=False,
+            elem_id="lv-photo",
+            alt_text="The photo with its faces outlined",
+        )
         found["faces_line"] = gr.HTML(elem_classes="lv-quiet", elem_id="lv-faces-line")
-        found["drop"] = gr.File(label="Photo", show_label=False, file_types=PHOTO_TYPES, height=74, elem_id="lv-drop",
-                                elem_classes="lv-drop", container=False)
-        found["box"] = gr.Button("Draw a box around the face instead", size="sm", elem_classes="lv-link",
-                                 visible=False)
+        found["drop"] = gr.File(
+            label="Photo",
+            show_label=False,
+            file_types=PHOTO_TYPES,
+            height=74,
+            elem_id="lv-drop",
+            elem_classes="lv-drop",
+            container=False,
+        )
+        found["box"] = gr.Button(
+            "Draw a box around the face instead", size="sm", elem_classes="lv-link", visible=False
+        )
 
 
 def _method(found: dict[str, Any]) -> None:
     with gr.Column(elem_id="lv-method-box"):
         gr.HTML("Method", elem_classes="lv-head")
-        found["method"] = gr.Radio([(m.title, id) for id, m in METHODS.items()], value=FIRST, label="Method",
-                                   show_label=False, elem_id="lv-method", container=False)
+        found["method"] = gr.Radio(
+            [(m.title, id) for id, m in METHODS.items()],
+            value=FIRST,
+            label="Method",
+            show_label=False,
+            elem_id="lv-method",
+            container=False,
+        )
         found["summary"] = gr.HTML(METHODS[FIRST].summary, elem_classes="lv-quiet")
 
 
 def _settings(found: dict[str, Any], controls: Controls) -> None:
     with gr.Accordion("Settings", open=True) as found["settings"]:
-        found["preset"] = gr.Radio(list(METHODS[FIRST].presets), value="Balanced", label="Preset", container=False,
-                                   elem_id="lv-preset")
+        found["preset"] = gr.Radio(
+            list(METHODS[FIRST].presets),
+            value="Balanced",
+            label="Preset",
+            container=False,
+            elem_id="lv-preset",
+        )
         controls.draw(FIRST, advanced=False)
         with gr.Accordion("Advanced settings", open=False):
             controls.draw(FIRST, advanced=True)
@@ -123,10 +151,23 @@ def _settings(found: dict[str, Any], controls: Controls) -> None:
 def _targets(found: dict[str, Any]) -> None:
     with gr.Accordion("Target: who recognisers should see", open=True) as found["target_fold"]:
         found["target_strip"] = gr.HTML()
-        found["targets"] = gr.CheckboxGroup(list(gallery.NAMES), value=[gallery.HOPPER], label="Built-in faces",
-                                            elem_id="lv-targets", container=False)
-        found["extra"] = gr.File(label="Target photos", show_label=False, file_count="multiple", file_types=PHOTO_TYPES,
-                                 height=74, elem_classes="lv-drop", elem_id="lv-extra", container=False)
+        found["targets"] = gr.CheckboxGroup(
+            list(gallery.NAMES),
+            value=[gallery.HOPPER],
+            label="Built-in faces",
+            elem_id="lv-targets",
+            container=False,
+        )
+        found["extra"] = gr.File(
+            label="Target photos",
+            show_label=False,
+            file_count="multiple",
+            file_types=PHOTO_TYPES,
+            height=74,
+            elem_classes="lv-drop",
+            elem_id="lv-extra",
+            container=False,
+        )
         found["extra_line"] = gr.HTML(elem_classes="lv-quiet")
         found["extra_clear"] = gr.Button("Remove my target photos", size="sm", elem_classes="lv-link", visible=False)
         gr.HTML(CONSENT, elem_classes="lv-quiet")
@@ -134,19 +175,44 @@ def _targets(found: dict[str, Any]) -> None:
 
 def _more(found: dict[str, Any]) -> None:
     with gr.Accordion("Stricter test, file format, seed", open=False) as found["more_fold"]:
-        gr.HTML("Another photo of the same person makes a stricter test: scores compare the result with it.",
-                elem_classes="lv-quiet")
-        found["reference"] = gr.File(label="Another photo of the person", show_label=False, file_types=PHOTO_TYPES,
-                                     height=74, elem_classes="lv-drop", elem_id="lv-reference", container=False)
+        gr.HTML(
+            "Another photo of the same person makes a stricter test: scores compare the result with it.",
+            elem_classes="lv-quiet",
+        )
+        found["reference"] = gr.File(
+            label="Another photo of the person",
+            show_label=False,
+            file_types=PHOTO_TYPES,
+            height=74,
+            elem_classes="lv-drop",
+            elem_id="lv-reference",
+            container=False,
+        )
         found["reference_line"] = gr.HTML(elem_classes="lv-quiet")
         found["reference_clear"] = gr.Button("Remove this photo", size="sm", elem_classes="lv-link", visible=False)
-        found["far"] = gr.Radio(RATES, value=0.01, label="False matches allowed", container=False, info=(
-            "Thresholds are set so that this share of different people would wrongly match."))
-        found["format"] = gr.Radio(["PNG", "JPEG"], value="PNG", label="File format", container=False,
-                                   info="PNG keeps every pixel. JPEG is smaller and weakens the protection a little.")
+        found["far"] = gr.Radio(
+            RATES,
+            value=0.01,
+            label="False matches allowed",
+            container=False,
+            info=("Thresholds are set so that this share of different people would wrongly match."),
+        )
+        found["format"] = gr.Radio(
+            ["PNG", "JPEG"],
+            value="PNG",
+            label="File format",
+            container=False,
+            info="PNG keeps every pixel. JPEG is smaller and weakens the protection a little.",
+        )
         found["quality"] = gr.Slider(1, 100, value=95, step=1, label="JPEG quality", visible=False)
-        found["seed"] = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31 - 1,
-                                  info="The same seed and settings give the same file.")
+        found["seed"] = gr.Number(
+            0,
+            label="Seed",
+            precision=0,
+            minimum=0,
+            maximum=2**31 - 1,
+            info="The same seed and settings give the same file.",
+        )
 
 
 def _action(found: dict[str, Any]) -> None:
@@ -159,16 +225,33 @@ def _action(found: dict[str, Any]) -> None:
 
 def _result(found: dict[str, Any]) -> None:
     found["verdict"] = gr.HTML(elem_id="lv-verdict")
-    found["view"] = gr.Radio(list(VIEWS), value=FACE, label="Show", show_label=False, container=False, visible=False,
-                             elem_id="lv-view")
-    found["slider"] = gr.ImageSlider(type="filepath", format="png", show_label=False, interactive=False, container=False,
-                                     max_height=440, elem_id="lv-slider", buttons=["fullscreen"], visible=False)
+    found["view"] = gr.Radio(
+        list(VIEWS),
+        value=FACE,
+        label="Show",
+        show_label=False,
+        container=False,
+        visible=False,
+        elem_id="lv-view",
+    )
+    found["slider"] = gr.ImageSlider(
+        type="filepath",
+        format="png",
+        show_label=False,
+        interactive=False,
+        container=False,
+        max_height=440,
+        elem_id="lv-slider",
+        buttons=["fullscreen"],
+        visible=False,
+    )
     with gr.Column(elem_id="lv-save", visible=False) as found["save"]:
         gr.HTML(HINT, elem_classes="lv-quiet")
         with gr.Row():
             found["download"] = gr.DownloadButton("Download PNG", interactive=False, elem_id="lv-download", size="md")
-            found["settings_file"] = gr.DownloadButton("Download settings and scores", interactive=False, size="md",
-                                                       elem_id="lv-settings-file")
+            found["settings_file"] = gr.DownloadButton(
+                "Download settings and scores", interactive=False, size="md", elem_id="lv-settings-file"
+            )
 
 
 def _details(found: dict[str, Any]) -> None:
@@ -176,7 +259,10 @@ def _details(found: dict[str, Any]) -> None:
         found["board"] = gr.HTML(elem_id="lv-board")
     with gr.Accordion("Likeness while the mask forms", open=True) as found["curves_fold"]:
         found["curves"] = gr.Plot(show_label=False, container=False, elem_id="lv-curves")
-        gr.HTML("Estimate while running; the scoreboard is measured on the exported file.", elem_classes="lv-quiet")
+        gr.HTML(
+            "Estimate while running; the scoreboard is measured on the exported file.",
+            elem_classes="lv-quiet",
+        )
     with gr.Accordion("What survives", open=True) as found["survival_fold"]:
         found["survival"] = gr.HTML(elem_id="lv-survival")
     with gr.Accordion("Where recognisers look", open=True) as found["cams_fold"]:

@@ -24,7 +24,10 @@ from app.runtime import Runtime
 from app.scoring import JobError
 
 NARROW = 760  # px: below this the page is one column, and details are folded
-ABOVE = f'<p class="lv-caption">Example: {escape(examples.SITTER)}, made to look like {escape(examples.TARGETS[0])} to recognisers.</p>'
+ABOVE = (
+    f'<p class="lv-caption">Example: {escape(examples.SITTER)}, made to look like '
+    f"{escape(examples.TARGETS[0])} to recognisers.</p>"
+)
 NO_FACE = "There is no face to protect yet: put in a photo, or click two opposite corners of the face in it."
 
 
@@ -32,7 +35,13 @@ class RunEvents:
     """The handlers of Protect and Cancel, and of a page that opens."""
 
     def __init__(self, runtime: Runtime, view: View, controls: Controls, desk: Desk, example: Example | None):
-        self.runtime, self.view, self.controls, self.desk, self.example = runtime, view, controls, desk, example
+        self.runtime, self.view, self.controls, self.desk, self.example = (
+            runtime,
+            view,
+            controls,
+            desk,
+            example,
+        )
 
     def begin(self, request: gr.Request) -> shown.Updates:
         """The press of Protect, before any waiting."""
@@ -74,14 +83,29 @@ class RunEvents:
         method = given[view.method]
         params = self.controls.read(method, tuple(given[part] for part in self.controls.components))
         built_in = tuple(gallery.person(self.runtime, name) for name in given[view.targets])
-        return Request(person, method, params, (*built_in, *session.extras), session.reference,
-                       seed=int(given[view.seed] or 0), far=float(given[view.far]), format=given[view.format],
-                       quality=int(given[view.quality]))
+        return Request(
+            person,
+            method,
+            params,
+            (*built_in, *session.extras),
+            session.reference,
+            seed=int(given[view.seed] or 0),
+            far=float(given[view.far]),
+            format=given[view.format],
+            quality=int(given[view.quality]),
+        )
 
     def open(self, width: float, request: gr.Request) -> shown.Updates:
-        """A page opens: fold the details on a phone, show the built-in faces, and the example if it is ready."""
+        """A page opens: fold the details on a phone, show the built-in faces, and the example if ready."""
         view, unfolded = self.view, (width or NARROW) >= NARROW
-        folds = (view.settings, view.target_fold, view.board_fold, view.curves_fold, view.survival_fold, view.cams_fold)
+        folds = (
+            view.settings,
+            view.target_fold,
+            view.board_fold,
+            view.curves_fold,
+            view.survival_fold,
+            view.cams_fold,
+        )
         out: shown.Updates = {fold: gr.update(open=unfolded) for fold in folds}
         out[view.target_strip] = portraits([(name, gallery.person(self.runtime, name)) for name in gallery.NAMES])
         return out | {view.timer: gr.update(active=self.example is not None)} | self.welcome(request)
@@ -99,8 +123,11 @@ class RunEvents:
             return {view.verdict: f'<p class="lv-verdict">Preparing an example.</p>{step}'}
         session.sitter = faces.from_person(example.person)
         session.shown = shown.finished(view, session, example.result, ABOVE)
-        return {**session.shown, **picture(view, session.sitter, gallery.CREDITS[examples.SITTER] + "."),
-                view.timer: gr.update(active=False)}
+        return {
+            **session.shown,
+            **picture(view, session.sitter, gallery.CREDITS[examples.SITTER] + "."),
+            view.timer: gr.update(active=False),
+        }
 
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""

@@ -42,8 +42,13 @@ def read(settings: Any) -> Restored:
     missing = len(targets) - len(known)
     face = settings.get("face")
     return Restored(
-        _sentence(method.title, missing), method.id, params, _whole(made.get("seed"), 0, 2**31 - 1, 0),
-        "JPEG" if settings.get("format") == "JPEG" else "PNG", _whole(settings.get("quality"), 1, 100, 95), known,
+        _sentence(method.title, missing),
+        method.id,
+        params,
+        _whole(made.get("seed"), 0, 2**31 - 1, 0),
+        "JPEG" if settings.get("format") == "JPEG" else "PNG",
+        _whole(settings.get("quality"), 1, 100, 95),
+        known,
         face.get("box") if isinstance(face, dict) else None,
     )
 

@@ -11,11 +11,13 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from app.plots import COLOURS
+from app.plots import COLOURS, HIGH, LOW
 from app.report import Cam, Progress, Result, Score, Survival
 
-ROLES = {"judge": ("held-out judge", "the method never saw it"), "surrogate": ("attacked (surrogate)", "the method worked against it")}
-LOW, HIGH = -0.2, 1.0  # the scale of every bar
+ROLES = {
+    "judge": ("held-out judge", "the method never saw it"),
+    "surrogate": ("attacked (surrogate)", "the method worked against it"),
+}
 
 
 def picture(pixels: np.ndarray, side: int, alt: str) -> str:
@@ -51,10 +53,17 @@ def board(result: Result) -> str:
     before = {score.recogniser: score for score in result.scores_before}
     rows = "".join(_row(i, score, before.get(score.recogniser)) for i, score in enumerate(result.scores))
     far = percent(result.scores[0].far) if result.scores else ""
-    head = ("Recogniser", "Verdict", f"Likeness to you (cosine, threshold at {far} false matches)", "To the target")
+    head = (
+        "Recogniser",
+        "Verdict",
+        f"Likeness to you (cosine, threshold at {far} false matches)",
+        "To the target",
+    )
     cells = "".join(f"<th>{escape(text)}</th>" for text in head)
-    figures = (f'<p class="lv-figures lv-caption"><span>Change to the face: PSNR {result.psnr:.1f} dB</span>'
-               f"<span>SSIM {result.ssim:.2f} (1 is identical)</span></p>")
+    figures = (
+        f'<p class="lv-figures lv-caption"><span>Change to the face: PSNR {result.psnr:.1f} dB</span>'
+        f"<span>SSIM {result.ssim:.2f} (1 is identical)</span></p>"
+    )
     table = f'<table class="lv-table lv-board"><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>'
     return table + figures + notes(result)
 
@@ -64,10 +73,12 @@ def _row(i: int, score: Score, before: Score | None) -> str:
     colour = COLOURS[i % len(COLOURS)]
     verdict_now = mark(None if score.to_self is None else score.matches_self, score.word)
     was = f"<small>before: {escape(before.word)}</small>" if before else ""
-    return (f"<tr><td><b>{escape(score.recogniser)}</b><small title=\"{escape(why)}\">{escape(role)}</small></td>"
-            f"<td>{verdict_now}{was}</td>"
-            f'<td data-head="Likeness to you">{_own(score, before, colour)}</td>'
-            f'<td data-head="To the target">{_target(score)}</td></tr>')
+    return (
+        f'<tr><td><b>{escape(score.recogniser)}</b><small title="{escape(why)}">{escape(role)}</small></td>'
+        f"<td>{verdict_now}{was}</td>"
+        f'<td data-head="Likeness to you">{_own(score, before, colour)}</td>'
+        f'<td data-head="To the target">{_target(score)}</td></tr>'
+    )
 
 
 def _own(score: Score, before: Score | None, colour: str) -> str:
@@ -79,8 +90,10 @@ def _own(score: Score, before: Score | None, colour: str) -> str:
     far = ""
     if score.distance is not None and score.distance_threshold is not None:
         same = "a match" if score.distance < score.distance_threshold else "no match"
-        far = (f'<small>Euclidean distance <span class="lv-num">{score.distance:.2f}</span>; '
-               f"under {score.distance_threshold:g} counts as a match: {same}</small>")
+        far = (
+            f'<small>Euclidean distance <span class="lv-num">{score.distance:.2f}</span>; '
+            f"under {score.distance_threshold:g} counts as a match: {same}</small>"
+        )
     return text + bar + far
 
 
@@ -92,11 +105,13 @@ def _target(score: Score) -> str:
 
 
 def scale(value: float, threshold: float, colour: str) -> str:
-    """A small bar from -0.2 to 1 with the threshold as a line."""
+    """A small bar from -0.4 to 1 with the threshold as a line."""
     width, line = (max(0.0, min(1.0, (v - LOW) / (HIGH - LOW))) * 100 for v in (value, threshold))
     label = f"cosine {value:.2f}, threshold {threshold:.2f}"
-    return (f'<div class="lv-scale" role="img" aria-label="{label}" title="{label}">'
-            f'<b style="width:{width:.1f}%;background:{colour}"></b><i style="left:{line:.1f}%"></i></div>')
+    return (
+        f'<div class="lv-scale" role="img" aria-label="{label}" title="{label}">'
+        f'<b style="width:{width:.1f}%;background:{colour}"></b><i style="left:{line:.1f}%"></i></div>'
+    )
 
 
 def percent(far: float) -> str:
@@ -110,31 +125,39 @@ def tiles(strip: Sequence[Survival]) -> str:
     for part in strip:
         words = "".join(
             f"<div>{mark(None if s.to_self is None else s.matches_self, s.recogniser)}"
-            f'<span class="lv-quiet"> {_short(s)}</span></div>' for s in part.scores)
-        found.append(f"<figure>{picture(part.tile, 200, part.label)}<figcaption><b>{escape(part.label)}</b>{words}"
-                     "</figcaption></figure>")
-    note = '<p class="lv-caption">The exported file, changed as a website or a screenshot might, and scored again.</p>'
+            f'<span class="lv-quiet"> {_short(s)}</span></div>'
+            for s in part.scores
+        )
+        found.append(
+            f"<figure>{picture(part.tile, 200, part.label)}<figcaption><b>{escape(part.label)}</b>{words}"
+            "</figcaption></figure>"
+        )
+    note = '<p class="lv-caption">The exported file, changed as websites do, and scored again.</p>'
     return f'<div class="lv-tiles">{"".join(found)}</div>{note}'
 
 
 def _short(score: Score) -> str:
     if score.to_self is None:
         return "no face found"
-    return f'{"matches you" if score.matches_self else "does not match"}, {score.to_self:.2f}'
+    return f"{'matches you' if score.matches_self else 'does not match'}, {score.to_self:.2f}"
 
 
 def cams(pairs: Sequence[Cam]) -> str:
     """Grad-CAM before | after for each recogniser, on one scale."""
     if not pairs:
-        return '<p class="lv-caption">Nothing to show: there is no second photo or target to compare the face with.</p>'
+        return '<p class="lv-caption">Nothing to show: there is no other photo or target to compare with.</p>'
     found = []
     for cam in pairs:
-        two = "".join(f"<div>{picture(pixels, 260, f'{cam.recogniser} {when}')}{when}</div>"
-                      for pixels, when in ((cam.before, "before"), (cam.after, "after")))
-        found.append(f'<figure><div class="lv-two">{two}</div><figcaption class="lv-quiet">Where '
-                     f"<b>{escape(cam.recogniser)}</b> looks when it compares the face with "
-                     f"{escape(cam.reference)} (Grad-CAM).</figcaption></figure>")
-    ramp = '<p class="lv-ramp lv-quiet">no weight <i></i> most weight; one scale for before and after of a recogniser</p>'
+        two = "".join(
+            f"<div>{picture(pixels, 260, f'{cam.recogniser} {when}')}{when}</div>"
+            for pixels, when in ((cam.before, "before"), (cam.after, "after"))
+        )
+        found.append(
+            f'<figure><div class="lv-two">{two}</div><figcaption class="lv-quiet">Where '
+            f"<b>{escape(cam.recogniser)}</b> looks when it compares the face with "
+            f"{escape(cam.reference)} (Grad-CAM).</figcaption></figure>"
+        )
+    ramp = '<p class="lv-ramp lv-quiet">none <i></i> most; one scale for before and after</p>'
     return f'<div class="lv-pairs">{"".join(found)}</div>{ramp}'
 
 
@@ -142,9 +165,11 @@ def provenance(result: Result) -> str:
     """A line for people, and all of it to expand."""
     made = result.settings.get("provenance", {})
     used = ", ".join(f"{c.get('id')} ({str(c.get('sha256'))[:8]})" for c in made.get("checkpoints", ())) or "none"
-    line = f"{made.get('method')}, seed {made.get('seed')}, {made.get('steps')} steps, {made.get('seconds')} s. Networks: {used}."
-    return (f'<details><summary class="lv-quiet">How it was made: {escape(line)}</summary>'
-            f'<pre class="lv-prov">{escape(json.dumps(result.settings, indent=1))}</pre></details>')
+    line = f"{made.get('method')}, seed {made.get('seed')}, {made.get('steps')} steps. Attacked: {used}."
+    return (
+        f'<details><summary class="lv-quiet">How it was made: {escape(line)}</summary>'
+        f'<pre class="lv-prov">{escape(json.dumps(result.settings, indent=1))}</pre></details>'
+    )
 
 
 def progress(item: Progress) -> str:
@@ -152,8 +177,11 @@ def progress(item: Progress) -> str:
     left = f", {max(1, round(item.left))} s left" if item.left is not None and item.step < item.steps else ""
     share = 100 * item.step / max(1, item.steps)
     text = f"{item.stage}. Step {item.step} of {item.steps}{left}."
-    return (f'<div role="status">{escape(text)}</div><div class="lv-bar" role="progressbar" aria-valuenow="{item.step}" '
-            f'aria-valuemax="{item.steps}"><i style="width:{share:.0f}%"></i></div>')
+    return (
+        f'<div role="status">{escape(text)}</div>'
+        f'<div class="lv-bar" role="progressbar" aria-valuenow="{item.step}" '
+        f'aria-valuemax="{item.steps}"><i style="width:{share:.0f}%"></i></div>'
+    )
 
 
 def alert(sentence: str) -> str:

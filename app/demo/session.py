@@ -1,4 +1,4 @@
-"""One visitor's things, and nobody else's: photo, targets, result, files, and the switch that stops their work.
+"""One visitor's things, nobody else's: photo, targets, result, files, and the switch that stops the work.
 
 Everything lives in memory or in the visitor's own folder, and goes a few minutes after the tab is
 closed. The pause is for phones, which drop the connection whenever another app is in front.
@@ -53,7 +53,7 @@ class Session:
         return self.stop
 
     def save(self, pixels: np.ndarray) -> str:
-        """Write pixels (h, w, 3) losslessly for the page to show; a new name each time, or browsers keep the old."""
+        """Write pixels (h, w, 3) losslessly for the page; a new name each time, or browsers keep the old."""
         image = Image.fromarray(pixels)
         image.thumbnail((VIEW_SIDE, VIEW_SIDE))
         path = self._path("view.png")
@@ -64,8 +64,7 @@ class Session:
         """Write a result's views and downloads; returns the paths of the file and of its settings."""
         old = sorted(self.folder.glob("*"))
         x0, y0, x1, y1 = result.window
-        before, after, change = (
-            self.save(pixels) for pixels in (result.before, result.after, result.difference))
+        before, after, change = (self.save(pixels) for pixels in (result.before, result.after, result.difference))
         head = tuple(self.save(pixels[y0:y1, x0:x1]) for pixels in (result.before, result.after))
         self.views = {FACE: head, WHOLE: (before, after), CHANGE: (before, change)}
         file = self._path(result.name)

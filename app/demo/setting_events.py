@@ -16,7 +16,9 @@ from engines.methods import METHODS
 def preset_of(method: str, params: dict[str, Any]) -> str | None:
     """The name of the preset that these settings are, if any."""
     defaults = {knob.name: knob.default for knob in METHODS[method].Params.knobs()}
-    same = (name for name, change in METHODS[method].presets.items() if {**defaults, **change} == {**defaults, **params})
+    same = (
+        name for name, change in METHODS[method].presets.items() if {**defaults, **change} == {**defaults, **params}
+    )
     return next(same, None)
 
 

@@ -15,34 +15,56 @@ from app.runtime import Runtime
 
 Updates = dict[Any, Any]
 READY = '<p class="lv-verdict">Press Protect to see what recognisers make of this photo.</p>'
-WELCOME = '<p class="lv-verdict">Put in a photo to begin: see whether recognition software still knows the face.</p>'
+WELCOME = '<p class="lv-verdict">Put in a photo, and see whether recognisers still know the face.</p>'
 LATER = '<p class="lv-caption">Follows when the exported file has been scored.</p>'
-AT_WORK = ('<p class="lv-verdict">The mask is forming.</p><p class="lv-caption">'
-           "The verdict follows when the exported file has been scored.</p>")
+AT_WORK = (
+    '<p class="lv-verdict">The mask is forming.</p><p class="lv-caption">'
+    "The verdict follows when the exported file has been scored.</p>"
+)
 
 
 def blank(view: View, words: str) -> Updates:
     """No result yet, and what to do about it."""
     hidden = gr.update(visible=False)
-    return {view.verdict: words, view.view: gr.update(value=FACE, visible=False), **_no_details(view),
-            view.slider: gr.update(value=None, visible=False), view.curves: None, view.save: hidden, view.details: hidden}
+    return {
+        view.verdict: words,
+        view.view: gr.update(value=FACE, visible=False),
+        **_no_details(view),
+        view.slider: gr.update(value=None, visible=False),
+        view.curves: None,
+        view.save: hidden,
+        view.details: hidden,
+    }
 
 
 def _no_details(view: View) -> Updates:
     off = gr.update(interactive=False)
-    return {view.board: LATER, view.survival: "", view.cams: "", view.provenance: "", view.download: off,
-            view.settings_file: off}
+    return {
+        view.board: LATER,
+        view.survival: "",
+        view.cams: "",
+        view.provenance: "",
+        view.download: off,
+        view.settings_file: off,
+    }
 
 
 def idle(view: View, status: str) -> Updates:
     """The buttons when nothing runs, and the line below them."""
-    return {view.protect: gr.update(interactive=True), view.cancel: gr.update(interactive=False), view.status: status}
+    return {
+        view.protect: gr.update(interactive=True),
+        view.cancel: gr.update(interactive=False),
+        view.status: status,
+    }
 
 
 def waiting(view: View) -> Updates:
     """The buttons from the press of Protect on."""
-    return {view.protect: gr.update(interactive=False), view.cancel: gr.update(interactive=True),
-            view.status: scoreboard.said("Waiting for a free place.")}
+    return {
+        view.protect: gr.update(interactive=False),
+        view.cancel: gr.update(interactive=True),
+        view.status: scoreboard.said("Waiting for a free place."),
+    }
 
 
 def live(view: View, runtime: Runtime, session: Session, item: Progress, far: float) -> Updates:
@@ -53,15 +75,22 @@ def live(view: View, runtime: Runtime, session: Session, item: Progress, far: fl
         return out
     if len(item.curves) == 1:
         session.views = {FACE: (session.save(item.before), "")}
-        out |= {view.verdict: AT_WORK, view.view: gr.update(value=FACE, visible=False), **_no_details(view),
-                view.details: gr.update(visible=True)}
+        out |= {
+            view.verdict: AT_WORK,
+            view.view: gr.update(value=FACE, visible=False),
+            **_no_details(view),
+            view.details: gr.update(visible=True),
+        }
     before = session.views[FACE][0]
     session.views[FACE] = (before, session.save(item.preview))
     panel = runtime.panel()
     thresholds = {member.card.id: member.thresholds[far] for member in panel}
     roles = {member.card.id: member.card.role for member in panel}
     slider = gr.update(value=session.views[FACE], visible=True)
-    return out | {view.slider: slider, view.curves: plots.score_curves(item.curves, thresholds, roles, item.steps)}
+    return out | {
+        view.slider: slider,
+        view.curves: plots.score_curves(item.curves, thresholds, roles, item.steps),
+    }
 
 
 def finished(view: View, session: Session, result: Result, above: str = "") -> Updates:
@@ -71,13 +100,21 @@ def finished(view: View, session: Session, result: Result, above: str = "") -> U
     thresholds = {score.recogniser: score.threshold for score in result.scores}
     roles = {score.recogniser: score.role for score in result.scores}
     return {
-        view.verdict: above + scoreboard.verdict(result), view.view: gr.update(value=FACE, visible=True),
-        view.slider: gr.update(value=session.views[FACE], visible=True), view.save: shown, view.details: shown,
-        view.board: scoreboard.board(result), view.curves: plots.score_curves(result.curves, thresholds, roles),
-        view.survival: scoreboard.tiles(result.survival), view.cams: scoreboard.cams(result.cams),
+        view.verdict: above + scoreboard.verdict(result),
+        view.view: gr.update(value=FACE, visible=True),
+        view.slider: gr.update(value=session.views[FACE], visible=True),
+        view.save: shown,
+        view.details: shown,
+        view.board: scoreboard.board(result),
+        view.curves: plots.score_curves(result.curves, thresholds, roles),
+        view.survival: scoreboard.tiles(result.survival),
+        view.cams: scoreboard.cams(result.cams),
         view.provenance: scoreboard.provenance(result),
-        view.download: gr.update(value=file, label=f"Download {'JPEG' if result.name.endswith('.jpg') else 'PNG'}",
-                                 interactive=True),
+        view.download: gr.update(
+            value=file,
+            label=f"Download {'JPEG' if result.name.endswith('.jpg') else 'PNG'}",
+            interactive=True,
+        ),
         view.settings_file: gr.update(value=settings, interactive=True),
     }
 

@@ -1,10 +1,13 @@
 """Every method, by id. A new one is one file here and one entry below."""
 
+from typing import Any
+
 from engines.method import Method, MethodError
 from engines.methods.gradient import FAMILY
 from engines.methods.tip_im import CenterOpt, TipIm
 
-METHODS: dict[str, Method] = {kind.id: kind() for kind in (TipIm, CenterOpt, *FAMILY)}
+KINDS: tuple[Any, ...] = (TipIm, CenterOpt, *FAMILY)
+METHODS: dict[str, Method] = {kind.id: kind() for kind in KINDS}
 
 
 def method(id: str) -> Method:

@@ -82,21 +82,40 @@ def towards(target: Tensor, problem: Problem, point: Point, momentum: Tensor) ->
 
 class FgsmParams(GradientParams):
     steps: int = knob(1, ge=1, le=1, step=1, symbol="N", label="Steps", help="FGSM takes one step.", advanced=True)
-    momentum: float = knob(0.0, ge=0, le=0, step=0.1, symbol="μ", label="Momentum", help="None in FGSM.", advanced=True)
+    momentum: float = knob(
+        0.0, ge=0, le=0, step=0.1, symbol="μ", label="Momentum", help="None in FGSM.", advanced=True
+    )
 
 
 class PgdParams(GradientParams):
-    momentum: float = knob(0.0, ge=0, le=0, step=0.1, symbol="μ", label="Momentum", help="None in PGD.", advanced=True)
+    momentum: float = knob(
+        0.0, ge=0, le=0, step=0.1, symbol="μ", label="Momentum", help="None in PGD.", advanced=True
+    )
 
 
 class DimParams(GradientParams):
-    diversity: float = knob(0.7, ge=0, le=1, step=0.1, symbol="p", label="Input diversity",
-                            help="Chance that a step looks at a resized, padded copy of the face.")
+    diversity: float = knob(
+        0.7,
+        ge=0,
+        le=1,
+        step=0.1,
+        symbol="p",
+        label="Input diversity",
+        help="Chance that a step looks at a resized, padded copy of the face.",
+    )
 
 
 class TimParams(GradientParams):
-    smoothing: int = knob(3, ge=1, le=15, step=1, symbol="W", unit="px", label="Gradient smoothing",
-                          help="Radius of the Gaussian that smooths the gradient.")
+    smoothing: int = knob(
+        3,
+        ge=1,
+        le=15,
+        step=1,
+        symbol="W",
+        unit="px",
+        label="Gradient smoothing",
+        help="Radius of the Gaussian that smooths the gradient.",
+    )
 
 
 class Fgsm(GradientMethod):
@@ -120,7 +139,11 @@ class Dim(GradientMethod):
 
 
 class Tim(GradientMethod):
-    id, title, summary = "tim", "TIM", "MIM with a smoothed gradient, against recognisers that shift or defend."
+    id, title, summary = (
+        "tim",
+        "TIM",
+        "MIM with a smoothed gradient, against recognisers that shift or defend.",
+    )
     Params = TimParams
 
 

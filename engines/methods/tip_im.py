@@ -4,10 +4,15 @@ Greedy insertion asks at each step, for each target, how much the gain G would r
 went towards it. Those marginal gains shrink almost monotonically over the steps, so most of them
 need not be computed again: *lazy* greedy insertion (Minoux, 1978) re-evaluates the candidate with
 the largest stale gain, and stops as soon as the freshly evaluated one stays on top.
+
+Near the edge of the ε-ball all gains fall together, and every stale one would look large. So a
+stale gain also counts only as a share of what was accepted when it was measured: the last target
+is evaluated first, and another one again only if its share could bring it within `NEAR` of it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -19,13 +24,19 @@ from engines.params import knob
 
 
 class TipImParams(GradientParams):
-    gain: Literal["G", "G1"] = knob("G", symbol="G", label="Gain", advanced=True, help=(
-        "G goes for the single best target (Eq. 7); G1 for the centre of all targets (Center-Opt)."))
+    gain: Literal["G", "G1"] = knob(
+        "G",
+        symbol="G",
+        label="Gain",
+        advanced=True,
+        help=("G goes for the single best target (Eq. 7); G1 for the centre of all targets (Center-Opt)."),
+    )
 
 
 class CenterOptParams(GradientParams):
-    gain: Literal["G1"] = knob("G1", symbol="G1", label="Gain", advanced=True,
-                               help="The sum over all targets: towards their centre.")
+    gain: Literal["G1"] = knob(
+        "G1", symbol="G1", label="Gain", advanced=True, help="The sum over all targets: towards their centre."
+    )
 
 
 def gain(embedding: Tensor, own: Tensor, targets: Tensor, kind: str = "G") -> Tensor:
@@ -33,6 +44,15 @@ def gain(embedding: Tensor, own: Tensor, targets: Tensor, kind: str = "G") -> Te
     away = (embedding - own).square().sum(1, keepdim=True)
     terms = (away - squared(embedding, targets)).exp()
     return torch.log1p(terms.amax(1) if kind == "G" else terms.sum(1))
+
+
+@dataclass
+class Memory:
+    """What greedy insertion knows of earlier steps, for B faces and K targets."""
+
+    stale: Tensor  # marginal gains (B, K) when last evaluated
+    share: Tensor  # the same, as a share of the gain that was accepted then
+    reached: Tensor  # G (B,) of the current iterate, seen without input diversity
 
 
 class GreedyInsertion:
@@ -43,37 +63,36 @@ class GreedyInsertion:
     counts candidates, `chosen` lists the targets (B,) of every step.
     """
 
-    NEAR = 0.9  # a stale candidate is looked at again when it may come this near to the best
+    NEAR = 0.8  # a stale candidate is looked at again when it may come this near to the best
 
     def __init__(self, kind: str = "G"):
         self.kind, self.evaluated = kind, 0
         self.chosen: list[Tensor] = []
-        self._stale: Tensor | None = None  # marginal gains (B, K) when last evaluated
-        self._share: Tensor | None = None  # the same, as a share of the gain that was accepted then
-        self._reached: Tensor | None = None  # G (B,) of the current iterate, seen without input diversity
+        self._memory: Memory | None = None
 
     def __call__(self, problem: Problem, point: Point, momentum: Tensor) -> Move:
-        if self._stale is None:
-            self._reached = gain(point.embedding.detach(), problem.own, problem.targets, self.kind)
-            self._stale = self._reached.new_full((len(self._reached), len(problem.targets)), torch.inf)
-            self._share = self._stale.clone()
-        step = _Step(problem, point, momentum, self._stale, self._reached)
+        if self._memory is None:
+            reached = gain(point.embedding.detach(), problem.own, problem.targets, self.kind)
+            unknown = reached.new_full((len(reached), len(problem.targets)), torch.inf)
+            self._memory = Memory(unknown, unknown.clone(), reached)
+        memory = self._memory
+        step = _Step(problem, point, momentum, memory.stale, memory.reached)
         if self.chosen:
             step.evaluate(self.chosen[-1], step.every, self.kind)
-            limit = torch.where(step.best > 0, step.best, torch.inf)[:, None] * self._share / self.NEAR
+            limit = torch.where(step.best > 0, step.best, torch.inf)[:, None] * memory.share / self.NEAR
         else:
-            limit = self._share
+            limit = memory.share
         while True:
-            hope = torch.where(step.fresh, self._stale, torch.minimum(self._stale, limit))
+            hope = torch.where(step.fresh, memory.stale, torch.minimum(memory.stale, limit))
             top = hope.argmax(1)
             rows = (~step.fresh.gather(1, top[:, None])[:, 0]).nonzero()[:, 0]
             if not len(rows):
                 break
             step.evaluate(top, rows, self.kind)
         self.evaluated += int(step.fresh.sum())
-        self.chosen.append(torch.where(step.fresh, self._stale, -torch.inf).argmax(1))
-        self._share = torch.where(step.fresh, self._stale / step.best[:, None].clamp_min(1e-9), self._share)
-        self._reached = self._reached + step.best
+        self.chosen.append(torch.where(step.fresh, memory.stale, -torch.inf).argmax(1))
+        memory.share = torch.where(step.fresh, memory.stale / step.best[:, None].clamp_min(1e-9), memory.share)
+        memory.reached = memory.reached + step.best
         return Move(step.pixels, step.summed, step.accepted)
 
 
@@ -81,7 +100,8 @@ class _Step:
     """The candidates evaluated in one step, and the best of them for each face."""
 
     def __init__(self, problem: Problem, point: Point, momentum: Tensor, stale: Tensor, reached: Tensor):
-        self.problem, self.point, self.momentum, self.stale, self.reached = problem, point, momentum, stale, reached
+        self.problem, self.point, self.momentum = problem, point, momentum
+        self.stale, self.reached = stale, reached
         self.fresh = torch.zeros_like(stale, dtype=torch.bool)
         self.every = torch.arange(len(stale), device=stale.device)
         self.best = reached.new_full((len(stale),), -torch.inf)

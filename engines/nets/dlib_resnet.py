@@ -78,6 +78,7 @@ class DlibResNet(nn.Module):
             Block(before, channels, down) for before, (channels, down) in zip(widths, BLOCKS, strict=False)
         )
         self.fc = nn.Linear(256, 128, bias=False)
+        self.mean: Tensor
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None], persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -120,7 +121,8 @@ def next_tensor(data: bytes, position: int, count: int) -> tuple[Tensor, int]:
     size that the network needs next does not occur there.
     """
     while (position := data.find(b"\x01\x02", position)) >= 0:
-        at, shape = position + 2, []
+        at = position + 2
+        shape: list[int] = []
         while len(shape) < 4 and (integer := _integer_at(data, at)) is not None:
             shape.append(integer[0])
             at = integer[1]

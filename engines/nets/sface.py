@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 
 
-
 class SFace(nn.Module):
-    """27 convolutions with PReLU and one linear layer: RGB 0..255 (N, 3, 112, 112) -> (N, 128), not normalised."""
+    """27 convolutions with PReLU and a linear layer: RGB 0..255 (N, 3, 112, 112) -> raw rows (N, 128)."""
 
     def __init__(self, layers: list[tuple[int, int, int, int, int]], features: int, dimension: int = 128):
         super().__init__()
@@ -51,7 +50,7 @@ def convert(path: Path) -> dict[str, Tensor]:
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         handler = getattr(builder, f"on_{node.op_type.lower()}", None)
         if handler is None:
-            raise ValueError(f"The SFace file holds an unknown operation {node.op_type}: use the pinned file.")
+            raise ValueError(f"The SFace file holds an unknown operation {node.op_type}: use the pinned one.")
         handler(node, attributes)
     return builder.state()
 
@@ -104,7 +103,7 @@ class _Builder:
 
     def on_gemm(self, node: Any, attributes: dict[str, Any]) -> None:
         if self.before_fc is None:
-            raise ValueError("The SFace file lacks the normalisation before its last layer: use the pinned file.")
+            raise ValueError("The SFace file lacks the normalisation before its last layer.")
         weight, bias = self._tensor(node.input[1]), self._tensor(node.input[2]).flatten()
         area = weight.shape[1] // len(self.before_fc[0])
         scale, shift = (v.repeat_interleave(area) for v in self.before_fc)

@@ -1,4 +1,4 @@
-"""Readers of face data sets in the parquet layout of the project's data: `image{bytes}`, `landmarks`, `identity`."""
+"""Readers of face data sets in the project's parquet layout: `image{bytes}`, `landmarks`, `identity`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def lfw_faces(folder: Path) -> Iterator[LfwFace]:
 
     shards = sorted(Path(folder).glob("lfw160-*.parquet")) if Path(folder).is_dir() else []
     if not shards:
-        raise DataError(f"There is no lfw160-*.parquet in {Path(folder).name}: give the folder that holds LFW with --data.")
+        raise DataError(f"There is no lfw160-*.parquet in {Path(folder).name}: name its folder with --data.")
     for shard in shards:
         for batch in parquet.ParquetFile(shard).iter_batches(500):
             for row in batch.to_pylist():
@@ -61,8 +61,8 @@ def lfw_pairs(path: Path) -> list[Pair]:
     """The 6,000 pairs of LFW's `pairs.txt`: 10 folds of 300 same and 300 different; DataError otherwise."""
     if not Path(path).is_file():
         raise DataError(f"There is no file {Path(path).name}: give LFW's pairs file with --pairs.")
-    lines = [line.split() for line in Path(path).read_text().splitlines() if line.strip()]
     try:
+        lines = [line.split() for line in Path(path).read_text().splitlines() if line.strip()]
         folds, each = int(lines[0][0]), int(lines[0][1])
         found = [_pair(words, i // (2 * each)) for i, words in enumerate(lines[1:])]
     except (IndexError, ValueError):

@@ -1,0 +1,101 @@
+"""Real faces from packages, and one tiny recogniser for tests of mathematics."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from app import gallery
+from app.runtime import Runtime
+from engines.checkpoints import Checkpoint
+from engines.face import ARCFACE112
+from engines.recognise import Architecture, FaceNetwork
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Runtime:
+    return Runtime(device="cpu")
+
+
+@pytest.fixture(scope="session")
+def astronaut(runtime):
+    return gallery.person(runtime, gallery.COLLINS)
+
+
+@pytest.fixture(scope="session")
+def hopper(runtime):
+    return gallery.person(runtime, gallery.HOPPER)
+
+
+@pytest.fixture(scope="session")
+def astronaut_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "astronaut.png"
+    path.write_bytes(gallery.portrait(gallery.COLLINS))
+    return path
+
+
+@pytest.fixture(scope="session")
+def hopper_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "hopper.jpg"
+    path.write_bytes(gallery.portrait(gallery.HOPPER))
+    return path
+
+
+class Tiny(nn.Module):
+    """A small smooth network: differentiable everywhere, so that finite differences hold."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.conv = nn.Conv2d(3, 8, 7, 7)
+        self.fc = nn.Linear(8 * 16 * 16, 16)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.fc(torch.tanh(self.conv(pixels - 0.5)).flatten(1))
+
+
+def tiny(seed: int = 0, **changes: object) -> FaceNetwork:
+    """A tiny recogniser whose card can be changed: role, state."""
+    card = Checkpoint(
+        id=f"tiny-{seed}",
+        kind="recogniser",
+        role="surrogate",
+        source="local",
+        network="tiny",
+        repo="",
+        revision="",
+        file="",
+        sha256="0" * 64,
+        bytes=0,
+        licence="",
+        paper="",
+        trained_on="",
+        state="trained",
+        thresholds={0.01: 0.3, 0.001: 0.4},
+    )
+    card = dataclasses.replace(card, **changes)
+    architecture = Architecture(lambda state: Tiny(seed), ARCFACE112, lambda net: net.conv, 1.0)
+    return FaceNetwork(card, Tiny(seed), architecture, allow_untrained=True)
+
+
+@pytest.fixture
+def make_tiny():
+    return tiny
+
+
+@pytest.fixture
+def png():
+    """PIL image -> PNG bytes."""
+
+    def write(image, **options) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", **options)
+        return buffer.getvalue()
+
+    return write

@@ -1,0 +1,252 @@
+"""Recognisers: equal to their sources, differentiable, and right about who is who."""
+
+import threading
+from dataclasses import replace
+
+import matplotlib.cbook
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from torch import nn
+
+from engines import checkpoints, recognise
+from engines.checkpoints import CheckpointError, checkpoint, locate
+from engines.detect import Detector
+from engines.face import ARCFACE112, align
+from engines.nets import dlib_resnet
+from engines.recognise import Architecture, EmbeddingCache, FaceNetwork, load
+
+IDS = ("sface", "dlib-resnet")
+
+
+@pytest.fixture(scope="module", params=IDS)
+def recogniser(request):
+    return load(request.param)
+
+
+@pytest.fixture(scope="module")
+def photos():
+    """Real faces from installed packages: the astronaut and Grace Hopper, uint8 (1, 3, H, W)."""
+    hopper = Image.open(matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
+    arrays = {"astronaut": skimage.data.astronaut(), "hopper": np.array(hopper)}
+    return {name: torch.from_numpy(a).permute(2, 0, 1)[None] for name, a in arrays.items()}
+
+
+@pytest.fixture(scope="module")
+def landmarks(photos):
+    detector = Detector()
+    return {name: torch.tensor(detector.faces(pixels)[0].landmarks) for name, pixels in photos.items()}
+
+
+@pytest.fixture(scope="module")
+def crops(recogniser, photos, landmarks):
+    """(1, 3, S, S) in the recogniser's own template: two people, and two other pictures of the first."""
+    people = {name: align(photos[name], landmarks[name], recogniser.template).pixels for name in photos}
+    first = people["astronaut"]
+    return {**people, "mirrored": first.flip(3), "darker": first * 0.7}
+
+
+def noise(recogniser, count, seed=0):
+    size = recogniser.template.size
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def test_sface_equals_onnx_runtime(photos, landmarks):
+    onnx = pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model = onnx.load(str(locate(checkpoint("sface"))))
+    data = [item for item in model.graph.input if item.name == "data"]
+    del model.graph.input[:]  # the weights are listed as inputs too
+    model.graph.input.extend(data)
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    net = load("sface")
+    faces = [align(photos[name], landmarks[name], ARCFACE112).pixels for name in photos]
+    pixels = torch.cat([*faces, noise(net, 2)])
+    rows = [session.run(None, {"data": (row[None] * 255).numpy()})[0] for row in pixels]
+    theirs = torch.from_numpy(np.concatenate(rows))
+    with torch.no_grad():
+        raw, unit = net.raw(pixels), net.embed(pixels)
+    assert (raw - theirs).abs().max() < 1e-4 * theirs.abs().max()
+    assert (unit - nn.functional.normalize(theirs)).abs().max() < 1e-4
+
+
+def test_dlib_file_holds_the_whole_network():
+    path = locate(checkpoint("dlib-resnet"))
+    state = dlib_resnet.convert(path)
+    assert sum(value.numel() for value in state.values()) * 4 > 0.99 * path.stat().st_size
+    assert state["con.weight"].shape == (32, 3, 7, 7) and state["fc.weight"].shape == (128, 256)
+    assert all(value.isfinite().all() for value in state.values())
+
+
+def test_dlib_descriptor_is_that_of_dlib():
+    """The numbers are what dlib 20.0.1's own compute_face_descriptor gives for this pattern."""
+    y, x, channel = np.ogrid[:150, :150, :3]
+    chip = ((x * (channel + 1) + y * (3 - channel)) % 256).astype(np.float32) / 255
+    with torch.no_grad():
+        row = load("dlib-resnet").raw(torch.from_numpy(chip).permute(2, 0, 1)[None])[0]
+    theirs = [-0.03777, 0.09076, 0.04423, 0.00083, -0.01079, 0.00927]
+    assert row[[0, 1, 2, 3, 126, 127]].tolist() == pytest.approx(theirs, abs=2e-5)
+    assert float(row.norm()) == pytest.approx(1.263815, abs=1e-4)
+
+
+def test_dlib_integer_is_a_count_a_sign_and_little_endian_bytes():
+    assert dlib_resnet._integer_at(b"\x02\x01\x02rest", 0) == (513, 3)
+    assert dlib_resnet._integer_at(b"\x81\x05", 0) == (-5, 2)
+    assert dlib_resnet._integer_at(b"\x02\x01", 0) is None
+
+
+def test_a_cut_dlib_file_is_refused(tmp_path):
+    (tmp_path / "cut.dat").write_bytes(locate(checkpoint("dlib-resnet")).read_bytes()[:1_000_000])
+    with pytest.raises(ValueError, match="does not hold the expected network"):
+        dlib_resnet.convert(tmp_path / "cut.dat")
+
+
+def test_dlib_adds_with_zeros_where_one_side_is_smaller():
+    a, b = torch.ones(1, 4, 3, 3), torch.ones(1, 2, 4, 4)
+    total = dlib_resnet._add(a, b)
+    assert total.shape == (1, 4, 4, 4)
+    assert [total[0, c, y, y].item() for c, y in ((0, 0), (3, 0), (0, 3), (3, 3))] == [2, 1, 1, 0]
+
+
+def test_rows_have_unit_length(recogniser, crops):
+    rows = recogniser.embed(torch.cat(list(crops.values())))
+    assert rows.shape == (4, 128)
+    assert torch.allclose(rows.norm(dim=1), torch.ones(4), atol=1e-5)
+
+
+def test_a_batch_gives_the_rows_of_its_members(recogniser, crops):
+    pixels = torch.cat(list(crops.values()))
+    single = torch.cat([recogniser.embed(row[None]) for row in pixels])
+    assert (recogniser.embed(pixels) - single).abs().max() < 1e-4
+
+
+def test_one_person_matches_and_another_does_not(recogniser, crops):
+    one, other = recogniser.embed(crops["astronaut"])[0], recogniser.embed(crops["hopper"])[0]
+    limit = recogniser.thresholds[0.01]
+    for name in ("mirrored", "darker"):
+        assert one @ recogniser.embed(crops[name])[0] > limit, name
+    assert one @ other < limit
+
+
+def test_dlib_distances_lie_on_the_right_side_of_its_own_threshold(photos, landmarks):
+    net = load("dlib-resnet")
+    faces = {name: align(photos[name], landmarks[name], net.template).pixels for name in photos}
+    one, other = net.raw(faces["astronaut"]), net.raw(faces["hopper"])
+    again = net.raw(faces["astronaut"].flip(3))
+    assert (one - again).norm() < net.card.euclidean < (one - other).norm()
+
+
+def test_gradient_is_the_slope_that_finite_differences_see(recogniser, crops):
+    pixels = crops["astronaut"].clone().requires_grad_()
+    other = recogniser.embed(crops["hopper"]).detach()
+    (grad,) = torch.autograd.grad((recogniser.embed(pixels) * other).sum(), pixels)
+    assert grad.shape == pixels.shape and grad.isfinite().all() and grad.abs().max() > 0
+    way = grad / grad.norm()
+    step = 0.05  # over the whole crop: small a pixel, large against float32 rounding
+
+    def score(t):
+        with torch.no_grad():
+            return float((recogniser.embed(crops["astronaut"] + t * way) * other).sum())
+
+    slope = (score(step) - score(-step)) / (2 * step)
+    assert slope == pytest.approx(float(grad.norm()), rel=0.1)
+
+
+def test_features_layer_is_spatial(recogniser, crops):
+    seen = []
+    handle = recogniser.features_layer.register_forward_hook(lambda *args: seen.append(args[2].shape))
+    recogniser.embed(crops["astronaut"])
+    handle.remove()
+    assert len(seen) == 1 and len(seen[0]) == 4 and seen[0][-1] >= 7
+
+
+def test_weights_are_frozen(recogniser):
+    assert not any(p.requires_grad for p in recogniser._net.parameters()) and not recogniser._net.training
+
+
+def test_an_untrained_network_is_refused_outside_the_tests():
+    card = replace(checkpoint("sface"), state="untrained")
+    architecture = Architecture(lambda state: nn.Flatten(), ARCFACE112, lambda net: net)
+    with pytest.raises(CheckpointError, match="not trained"):
+        FaceNetwork(card, nn.Flatten(), architecture)
+    assert FaceNetwork(card, nn.Flatten(), architecture, allow_untrained=True).card is card
+
+
+def test_unknown_id_is_one_sentence():
+    with pytest.raises(CheckpointError, match="There is no checkpoint called 'nosuch'"):
+        load("nosuch")
+
+
+def test_the_hub_stands_in_where_the_package_is_missing(monkeypatch):
+    asked = []
+
+    def state(card):
+        asked.append(card.id)
+        if card.id == "sface":
+            raise CheckpointError("not installed")
+        return checkpoints.load_state(checkpoint("sface"))
+
+    monkeypatch.setattr(recognise, "load_state", state)
+    assert load("sface").card.id == "sface"
+    assert asked == ["sface", "sface-hub"]
+
+
+class Counting:
+    """A recogniser that counts how often it is asked."""
+
+    def __init__(self, id="counting"):
+        self.card, self.calls = replace(checkpoint("sface"), id=id), 0
+
+    def raw(self, pixels):
+        self.calls += 1
+        return pixels.flatten(1)
+
+
+def test_cache_asks_once_for_a_crop():
+    cache, net, other = EmbeddingCache(), Counting(), Counting("another")
+    pixels = torch.rand(1, 3, 2, 2)
+    assert torch.equal(cache.raw(net, pixels), cache.raw(net, pixels.clone())) and net.calls == 1
+    cache.raw(net, pixels + 1e-3)
+    cache.raw(other, pixels)
+    assert (net.calls, other.calls) == (2, 1)
+
+
+def test_cache_drops_the_least_recently_used():
+    cache, net = EmbeddingCache(size=2), Counting()
+    a, b, c = torch.rand(3, 1, 3, 2, 2).unbind()
+    for pixels in (a, b, a, c, a):  # c drops b
+        cache.raw(net, pixels)
+    assert net.calls == 3
+    cache.raw(net, b)
+    assert net.calls == 4
+
+
+def test_cache_is_safe_between_threads():
+    cache, net, errors = EmbeddingCache(size=3), Counting(), []
+    crops = torch.rand(8, 1, 3, 2, 2).unbind()
+
+    def work():
+        try:
+            for _ in range(50):
+                for pixels in crops:
+                    assert torch.equal(cache.raw(net, pixels), pixels.flatten())
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors and len(cache._rows) <= 3
+
+
+def test_a_cached_row_can_be_the_constant_of_a_gradient(recogniser, crops):
+    row = EmbeddingCache().raw(recogniser, crops["hopper"])
+    pixels = crops["astronaut"].clone().requires_grad_()
+    (grad,) = torch.autograd.grad((recogniser.raw(pixels)[0] * row).sum(), pixels)
+    assert grad.abs().max() > 0 and not row.requires_grad

@@ -1,0 +1,81 @@
+"""The dependency directions of the design, and that nothing of this machine is written down."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+UI = {"gradio", "streamlit"}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module} | {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def sources(folder: str) -> list[Path]:
+    found = sorted((ROOT / folder).rglob("*.py"))
+    assert found, f"nothing in {folder}"
+    return found
+
+
+def test_engines_know_no_interface():
+    for path in sources("engines"):
+        assert not roots(path) & ({"app", "pages"} | UI), path
+
+
+def test_only_the_demo_imports_gradio_and_only_the_workbench_streamlit():
+    for path in sources("app"):
+        inside = path.relative_to(ROOT).parts
+        if "demo" not in inside:
+            assert "gradio" not in roots(path), path
+        if "workbench" not in inside:
+            assert "streamlit" not in roots(path), path
+        assert "pages" not in roots(path), path
+
+
+def test_layers_below_the_demo_do_not_know_it():
+    for path in sources("app"):
+        if "demo" not in path.relative_to(ROOT).parts:
+            assert not any(name.startswith("app.demo") for name in imports(path)), path
+
+
+def test_methods_do_not_import_one_another():
+    """TIP-IM is the family's head: it may use the family's base; nothing else may."""
+    for path in sources("engines/methods"):
+        if path.name != "__init__.py":
+            others = {n for n in imports(path) if n.startswith("engines.methods.")}
+            assert {n.split(".")[2] for n in others} <= {"gradient"}, path
+
+
+@pytest.mark.parametrize("module", ["engines.methods", "app.jobs", "app.demo", "app.__main__", "app.plots"])
+def test_modules_import_in_a_fresh_process(module):
+    done = subprocess.run([sys.executable, "-c", f"import {module}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_gradio_pin_equals_the_space_front_matter():
+    pin = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("gradio=="))
+    assert f"sdk_version: {pin.split('==')[1]}" in (ROOT / "README.md").read_text()
+
+
+def test_every_command_is_documented():
+    """The README names every command of the command line."""
+    from app.__main__ import parser
+
+    readme = (ROOT / "README.md").read_text()
+    commands = next(a for a in parser()._actions if a.dest == "command").choices
+    for name in commands:
+        assert f"python -m app {name}" in readme, name
