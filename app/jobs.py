@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from app import gallery
 from app import photo as photos
 from app.photo import Photo
 from app.report import Cam, Curve, Progress, Result, Survival
@@ -106,7 +107,7 @@ class Protect:
             member = self.runtime.recogniser(id)
             own = embed(member, self.request.person)
             for target in self.request.targets:
-                if cosine(embed(member, target), own) >= member.thresholds[0.01]:
+                if cosine(embed(member, target), own) >= self.runtime.threshold(id, 0.01):
                     self.notes.append(SAME_PERSON.format(name=target.name, id=id))
                 elif target not in kept:
                     kept.append(target)
@@ -156,7 +157,8 @@ class Protect:
             "larvatus": 1,
             "provenance": work.provenance.as_dict(),
             "face": {"box": [round(v, 1) for v in self.request.person.face.box]},
-            "targets": [target.name for target in self.targets],
+            # An uploaded file's name may be a person's: it stays out of a file that will be shared.
+            "targets": [t.name if t.name in gallery.NAMES else "an uploaded photo" for t in self.targets],
             "format": self.request.format,
             "quality": self.request.quality if self.request.format == "JPEG" else None,
         }
@@ -223,7 +225,7 @@ def compare_cams(member: Any, before: Person, after: Person, other: Person) -> C
     maps = explain.cosine_cam(member, pair, reference)
     top = float(maps.max())
     shown = [explain.overlay(pixels, cam, top) for pixels, cam in zip(pair, maps, strict=True)]
-    return Cam(member.card.id, other.name, shown[0], shown[1], top)
+    return Cam(member.card.id, member.card.title, other.name, shown[0], shown[1], top)
 
 
 def head_window(person: Person) -> tuple[int, int, int, int]:

@@ -15,22 +15,27 @@ LOW, HIGH = -0.4, 1.0  # the scale of every cosine that is shown
 WORDS = {"judge": "held-out judge"}
 
 
+def label(title: str, role: str) -> str:
+    """A recogniser's name in a legend."""
+    return f"{title} ({WORDS.get(role, 'attacked')})"
+
+
 def score_curves(
-    curves: Sequence[Curve], thresholds: dict[str, float], roles: dict[str, str], steps: int | None = None
+    curves: Sequence[Curve], thresholds: dict[str, float], names: dict[str, str], steps: int | None = None
 ) -> go.Figure:
     """Cosines over steps: to the person solid, to the nearest target dotted, each threshold a dashed line.
 
-    `thresholds` and `roles` by recogniser id, in the order of the scoreboard; `steps` fixes the axis while
+    `thresholds` and `names` by recogniser id, in the order of the scoreboard; `steps` fixes the axis while
     the curves still grow.
     """
     figure = go.Figure()
     for colour, (id, threshold) in zip(COLOURS * 4, thresholds.items(), strict=False):
         rows = [(curve.step, *curve.cosines[id]) for curve in curves if id in curve.cosines]
-        role = WORDS.get(roles.get(id, ""), "attacked")
-        _line(figure, [(step, own) for step, own, _ in rows], f"{id} ({role}): you", colour, "solid")
+        name = names.get(id, id)
+        _line(figure, [(step, own) for step, own, _ in rows], f"{name}: you", colour, "solid")
         targets = [(step, to) for step, _, to in rows if to is not None]
         if targets:
-            _line(figure, targets, f"{id} ({role}): target", colour, "dot")
+            _line(figure, targets, f"{name}: target", colour, "dot")
         figure.add_hline(
             y=threshold,
             line={"color": colour, "width": 1, "dash": "dash"},

@@ -16,7 +16,8 @@ class Score:
     `distance_threshold` are Euclidean, for networks whose users compare that way (dlib: 0.6).
     """
 
-    recogniser: str
+    recogniser: str  # its id
+    title: str
     role: str  # "surrogate": the method attacked it; "judge": no method has ever seen it
     far: float
     threshold: float
@@ -86,6 +87,7 @@ class Cam:
     """Grad-CAM of one recogniser before and after, overlaid on the crop, on one colour scale (0 to `top`)."""
 
     recogniser: str
+    title: str
     reference: str
     before: np.ndarray
     after: np.ndarray
@@ -144,7 +146,7 @@ def verdict(scores: tuple[Score, ...]) -> str:
         return "No recogniser is switched on: switch one on to get a verdict."
     if all(score.to_self is None for score in scores):
         return "No face is found in the file any more, so no recogniser could compare it."
-    far = f"at a false-acceptance rate of {scores[0].far:.1%}".replace(".0%", "%")
+    far = f"at a false-acceptance rate of {scores[0].far:.1%}".replace(".0%", "%").replace("%", " %")
     attacked = [score for score in scores if score.role != "judge"]
     judges = [score for score in scores if score.role == "judge"]
     parts = []

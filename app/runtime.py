@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from engines.checkpoints import registry
+from engines.checkpoints import CheckpointError, registry
 from engines.detect import Detector
 from engines.recognise import Recogniser, load
 
@@ -41,6 +41,13 @@ class Runtime:
             if id not in self._recognisers:
                 self._recognisers[id] = load(id, device=self.device)
             return self._recognisers[id]
+
+    def threshold(self, id: str, far: float) -> float:
+        """The cosine at which a recogniser accepts a share `far` of strangers; CheckpointError where unmeasured."""
+        limit = self.recogniser(id).thresholds.get(far)
+        if limit is None:
+            raise CheckpointError(f"{id} has no threshold at FAR {far:g} yet: measure it with `weights verify {id}`.")
+        return limit
 
     def panel(self) -> tuple[Recogniser, ...]:
         """The recognisers that score every result: surrogates first, then judges."""

@@ -122,9 +122,10 @@ class Scorer:
         limit = card.euclidean
         common = {
             "recogniser": card.id,
+            "title": card.title,
             "role": card.role,
             "far": self.far,
-            "threshold": member.thresholds[self.far],
+            "threshold": self.runtime.threshold(card.id, self.far),
             "threshold_data": card.threshold_data,
             "distance_threshold": limit,
         }

@@ -44,6 +44,7 @@ class Checkpoint:
     """One entry of the registry; its cosine `thresholds` are keyed by false-acceptance rate."""
 
     id: str
+    title: str
     kind: str
     role: str  # "surrogate" or "judge"
     source: str  # "pip", "hub", "bundled" or "local"

@@ -23,6 +23,10 @@ ARCFACE_POINTS = (
 )
 
 
+class FaceError(ValueError):
+    """A face that cannot be cut out, as one sentence that says what to do."""
+
+
 @dataclass(frozen=True)
 class Template:
     """Where the five landmarks (eyes, nose, mouth corners) land in a square crop, in pixels."""
@@ -75,14 +79,14 @@ class FaceCrop:
 def similarity(source: Tensor, target: Tensor) -> Tensor:
     """The least-squares similarity from `source` to `target`, both (5, 2), as a (2, 3) matrix.
 
-    Raises ValueError when the source points fall together: there is no scale to find.
+    Raises FaceError when the source points fall together: there is no scale to find.
     """
     source, target = source.double(), target.double()
     mean_s, mean_t = source.mean(0), target.mean(0)
     a, b = source - mean_s, target - mean_t
     norm = (a * a).sum()
     if norm < 1e-6:
-        raise ValueError("The five landmarks fall on one point: draw a larger box around the face.")
+        raise FaceError("The five landmarks fall on one point: draw a larger box around the face.")
     cos = (a * b).sum() / norm
     sin = (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / norm
     linear = torch.stack([torch.stack([cos, -sin]), torch.stack([sin, cos])])
@@ -134,14 +138,14 @@ def align(pixels: Tensor, landmarks: Tensor, template: Template = ARCFACE112) ->
 
     `pixels`: (1, 3, H, W), uint8 or float in [0, 1]; `landmarks`: (5, 2) in photo pixels.
     A face larger than the crop is shrunk with an antialiasing filter first; beyond the
-    photo's edge its border is repeated. Raises ValueError for degenerate landmarks or when
+    photo's edge its border is repeated. Raises FaceError for degenerate landmarks or when
     the face lies outside the photo.
     """
     to_crop = similarity(torch.as_tensor(landmarks, dtype=torch.float32), template.tensor())
     height, width = pixels.shape[-2:]
     x0, y0, x1, y1 = _bounds(to_crop, template.size, width, height, margin=4)
     if x1 - x0 < 2 or y1 - y0 < 2:
-        raise ValueError("The face lies outside the photo: draw the box inside the picture.")
+        raise FaceError("The face lies outside the photo: draw the box inside the picture.")
     region = pixels[..., y0:y1, x0:x1]
     region = region.float() / 255 if region.dtype == torch.uint8 else region
     crop = _seen(region, _shifted(to_crop, x0, y0), template.size).clamp(0, 1)

@@ -64,6 +64,7 @@ def tiny(seed: int = 0, **changes: object) -> FaceNetwork:
     """A tiny recogniser whose card can be changed: role, state."""
     card = Checkpoint(
         id=f"tiny-{seed}",
+        title="Tiny",
         kind="recogniser",
         role="surrogate",
         source="local",

@@ -132,7 +132,7 @@ def test_restored_settings_are_checked_one_by_one():
 
 
 def test_everything_shown_is_escaped():
-    score = Score("<i>x", "judge", 0.01, 0.3, "LFW", 0.1, 0.2, "<script>alert(1)</script>")
+    score = Score("x", "<i>x", "judge", 0.01, 0.3, "LFW", 0.1, 0.2, "<script>alert(1)</script>")
     assert "<script>" not in scoreboard._row(0, score, None) and "<i>x" not in scoreboard._row(0, score, None)
     assert "<b>" not in scoreboard.alert("<b>") and "<b>" not in scoreboard.said("<b>")
 

@@ -36,7 +36,7 @@ def test_the_verdict_changes_for_the_attacked_recogniser(done):
     assert after["sface"].matches_target and after["sface"].target == gallery.HOPPER
     assert after["dlib-resnet"].role == "judge" and after["dlib-resnet"].distance_threshold == 0.6
     assert after["dlib-resnet"].to_self < before["dlib-resnet"].to_self
-    assert "no longer matches you" in result.verdict and "1%" in result.verdict
+    assert "no longer matches you" in result.verdict and "1 %" in result.verdict
 
 
 def test_scores_are_those_of_the_file(runtime, astronaut, hopper, done):
@@ -138,13 +138,13 @@ def test_a_face_that_is_not_there_any_more_is_said(runtime, astronaut):
 def test_verdict_sentences(judge, words):
     common = {"far": 0.01, "threshold_data": "LFW", "to_target": None, "target": None}
     rows = (
-        Score("a", "surrogate", threshold=0.3, to_self=0.1, **common),
-        Score("b", "surrogate", threshold=0.3, to_self=0.6, **common),
-        Score("c", "judge", threshold=0.9, to_self=judge, **common),
+        Score("a", "A", "surrogate", threshold=0.3, to_self=0.1, **common),
+        Score("b", "B", "surrogate", threshold=0.3, to_self=0.6, **common),
+        Score("c", "C", "judge", threshold=0.9, to_self=judge, **common),
     )
     assert (
         verdict(rows) == f"1 of 2 recognisers that the method attacked no longer matches you; {words} "
-        "(at a false-acceptance rate of 1%)."
+        "(at a false-acceptance rate of 1 %)."
     )
     assert "switch one on" in verdict(())
 

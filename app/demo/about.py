@@ -38,8 +38,7 @@ average of the two.
   are deleted within minutes of the tab being closed. Files asked for through the API are deleted after
   about an hour.
 - Photos lose their metadata (place, camera, time). The exported file carries only how it was made, so
-  that dropping it back in restores the settings. Names of target photos that you added are part of
-  that.
+  that dropping it back in restores the settings. The names of photos that you added are not written.
 - There are no accounts, no tracking and no logs of pictures."""
 
 

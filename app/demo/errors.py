@@ -7,10 +7,11 @@ import logging
 from app.photo import PhotoError
 from app.scoring import JobError
 from engines.checkpoints import CheckpointError
+from engines.face import FaceError
 from engines.method import MethodError
 from engines.params import ParamError
 
-SENTENCES = (JobError, MethodError, ParamError, PhotoError, CheckpointError)
+SENTENCES = (JobError, MethodError, ParamError, PhotoError, CheckpointError, FaceError)
 OURS = "Something went wrong on our side, and nothing was exported. Try again; if it stays, try another photo."
 
 

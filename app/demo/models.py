@@ -44,7 +44,7 @@ def _row(card: Checkpoint) -> str:
     limits = " / ".join(f"{card.thresholds[far]:.2f}" for far in (0.01, 0.001) if far in card.thresholds)
     same = f"the same file as {card.stands_in_for}" if card.stands_in_for else card.trained_on
     cells = (
-        f"<b>{escape(card.id)}</b><small>{escape(card.paper)}</small>",
+        f"<b>{escape(card.title)}</b><small>{escape(card.paper)}</small>",
         escape(ROLES.get(card.role, card.role)),
         f"{escape(SOURCES.get(card.source, card.source))}"
         f"<small>{escape(card.repo)} {escape(card.revision[:12])}</small>",

@@ -74,7 +74,7 @@ def _row(i: int, score: Score, before: Score | None) -> str:
     verdict_now = mark(None if score.to_self is None else score.matches_self, score.word)
     was = f"<small>before: {escape(before.word)}</small>" if before else ""
     return (
-        f'<tr><td><b>{escape(score.recogniser)}</b><small title="{escape(why)}">{escape(role)}</small></td>'
+        f'<tr><td><b>{escape(score.title)}</b><small title="{escape(why)}">{escape(role)}</small></td>'
         f"<td>{verdict_now}{was}</td>"
         f'<td data-head="Likeness to you">{_own(score, before, colour)}</td>'
         f'<td data-head="To the target">{_target(score)}</td></tr>'
@@ -124,7 +124,7 @@ def tiles(strip: Sequence[Survival]) -> str:
     found = []
     for part in strip:
         words = "".join(
-            f"<div>{mark(None if s.to_self is None else s.matches_self, s.recogniser)}"
+            f"<div>{mark(None if s.to_self is None else s.matches_self, s.title)}"
             f'<span class="lv-quiet"> {_short(s)}</span></div>'
             for s in part.scores
         )
@@ -149,12 +149,12 @@ def cams(pairs: Sequence[Cam]) -> str:
     found = []
     for cam in pairs:
         two = "".join(
-            f"<div>{picture(pixels, 260, f'{cam.recogniser} {when}')}{when}</div>"
+            f"<div>{picture(pixels, 260, f'{cam.title} {when}')}{when}</div>"
             for pixels, when in ((cam.before, "before"), (cam.after, "after"))
         )
         found.append(
             f'<figure><div class="lv-two">{two}</div><figcaption class="lv-quiet">Where '
-            f"<b>{escape(cam.recogniser)}</b> looks when it compares the face with "
+            f"<b>{escape(cam.title)}</b> looks when it compares the face with "
             f"{escape(cam.reference)} (Grad-CAM).</figcaption></figure>"
         )
     ramp = '<p class="lv-ramp lv-quiet">none <i></i> most; one scale for before and after</p>'

@@ -84,12 +84,12 @@ def live(view: View, runtime: Runtime, session: Session, item: Progress, far: fl
     before = session.views[FACE][0]
     session.views[FACE] = (before, session.save(item.preview))
     panel = runtime.panel()
-    thresholds = {member.card.id: member.thresholds[far] for member in panel}
-    roles = {member.card.id: member.card.role for member in panel}
+    thresholds = {member.card.id: runtime.threshold(member.card.id, far) for member in panel}
+    names = {member.card.id: plots.label(member.card.title, member.card.role) for member in panel}
     slider = gr.update(value=session.views[FACE], visible=True)
     return out | {
         view.slider: slider,
-        view.curves: plots.score_curves(item.curves, thresholds, roles, item.steps),
+        view.curves: plots.score_curves(item.curves, thresholds, names, item.steps),
     }
 
 
@@ -98,7 +98,7 @@ def finished(view: View, session: Session, result: Result, above: str = "") -> U
     file, settings = session.keep(result)
     shown = gr.update(visible=True)
     thresholds = {score.recogniser: score.threshold for score in result.scores}
-    roles = {score.recogniser: score.role for score in result.scores}
+    names = {score.recogniser: plots.label(score.title, score.role) for score in result.scores}
     return {
         view.verdict: above + scoreboard.verdict(result),
         view.view: gr.update(value=FACE, visible=True),
@@ -106,7 +106,7 @@ def finished(view: View, session: Session, result: Result, above: str = "") -> U
         view.save: shown,
         view.details: shown,
         view.board: scoreboard.board(result),
-        view.curves: plots.score_curves(result.curves, thresholds, roles),
+        view.curves: plots.score_curves(result.curves, thresholds, names),
         view.survival: scoreboard.tiles(result.survival),
         view.cams: scoreboard.cams(result.cams),
         view.provenance: scoreboard.provenance(result),

@@ -126,7 +126,7 @@ class _Step:
 
 class TipIm(GradientMethod):
     id, title = "tip-im", "TIP-IM"
-    summary = "An almost invisible mask, made for this photo: recognisers see someone else, people still see you."
+    summary = "A faint mask, computed for this very photo: recognisers see someone else, people still see you."
     Params: ClassVar[type[GradientParams]] = TipImParams
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "Natural": {"epsilon": 10.0, "gamma": 2.0},
