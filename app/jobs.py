@@ -29,6 +29,7 @@ from engines.methods import method as method_of
 
 LIVE_UPDATES = 10  # pictures and curve points in one run
 SAME_PHOTO = "Compared with the very photo that was protected: add another photo of the person for a stricter test."
+TOO_WEAK = "An attacked recogniser still matches this photo: try the preset Strong, or another target."
 SAME_PERSON = "Target {name} looks like the person in the photo to {id}, so it was left out."
 
 
@@ -190,7 +191,11 @@ class Protect:
     ) -> Result:
         person, before, after = self.request.person, self.request.person.photo.pixels, exported.pixels
         face_before, face_after = self.crop.pixels, person_crop(exported, person, self.crop)
-        notes = self.notes + ([] if self.request.reference else [SAME_PHOTO])
+        notes = [*self.notes]
+        if any(score.role != "judge" and score.matches_self for score in scores):
+            notes.append(TOO_WEAK)
+        if self.request.reference is None:
+            notes.append(SAME_PHOTO)
         return Result(
             file=data,
             name=photos.download_name(self.method.id, data, self.request.format.lower().replace("jpeg", "jpg")),

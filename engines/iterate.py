@@ -84,7 +84,7 @@ class GradientParams(Params):
         unit="px",
         label="Gradient smoothing",
         advanced=True,
-        help="Radius of the Gaussian over the gradient (translation invariance); 0 is off.",
+        help="Radius of the Gaussian over the gradient; a smoother mask survives scaling better. 0 is off.",
     )
     gamma: float = knob(
         0.0,

@@ -189,6 +189,14 @@ def test_a_phone_needs_no_sideways_scrolling_and_shows_the_example(browser):
                 fold.click()
         page.wait_for_timeout(1500)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390 and not overflowing(page)
+        for tab in ("Models", "About & privacy"):
+            if not page.get_by_role("tab", name=tab).is_visible():
+                page.get_by_role("button", name="…").or_(page.locator(".overflow-menu button")).first.click()
+            page.get_by_role("tab", name=tab).or_(page.get_by_role("button", name=tab)).first.click()
+            page.wait_for_timeout(500)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab
+        page.get_by_role("tab", name="Protect").click()
+        page.wait_for_timeout(500)
         order = page.evaluate("""() => ['lv-photo', 'lv-method', 'lv-protect',
             'lv-verdict', 'lv-slider', 'lv-board']
             .map(id => document.getElementById(id).getBoundingClientRect().top)""")

@@ -36,7 +36,7 @@ def table(cards: dict[str, Checkpoint]) -> str:
     head = "".join(f"<th>{escape(text)}</th>" for text in HEAD)
     rows = "".join(map(_row, cards.values()))
     whole = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="lv-scroll"><table class="lv-table">{whole}</table></div>'
+    return f'<div class="lv-scroll"><table class="lv-table lv-board">{whole}</table></div>'
 
 
 def _row(card: Checkpoint) -> str:
@@ -53,7 +53,13 @@ def _row(card: Checkpoint) -> str:
         f'<span class="lv-num">{limits or "not measured"}</span>',
         escape(card.licence),
     )
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(_cell(*pair) for pair in zip(HEAD, cells, strict=True)) + "</tr>"
+
+
+def _cell(head: str, text: str) -> str:
+    """A cell; on a phone, where the table is a list, its column's name stands before it."""
+    name = "" if head == HEAD[0] else f' data-head="{escape(head)}"'
+    return f"<td{name}>{text}</td>"
 
 
 def _percent(share: object) -> str:

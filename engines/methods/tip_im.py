@@ -131,7 +131,7 @@ class TipIm(GradientMethod):
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "Natural": {"epsilon": 10.0, "gamma": 2.0},
         "Balanced": {},
-        "Strong": {"epsilon": 16.0, "diversity": 0.7},
+        "Strong": {"epsilon": 16.0, "diversity": 0.7, "smoothing": 2},
     }
 
     def chooser(self, params: GradientParams) -> GreedyInsertion:
