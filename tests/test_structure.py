@@ -79,3 +79,13 @@ def test_every_command_is_documented():
     commands = next(a for a in parser()._actions if a.dest == "command").choices
     for name in commands:
         assert f"python -m app {name}" in readme, name
+
+
+def test_the_readme_gives_the_registrys_figures():
+    from engines.checkpoints import registry
+
+    readme = (ROOT / "README.md").read_text()
+    for id in ("sface", "dlib-resnet"):
+        card = registry()[id]
+        figures = f"| {card.figures['lfw_accuracy']:.2%} | ".replace("%", " %")
+        assert figures + f"{card.thresholds[0.01]:.3f} / {card.thresholds[0.001]:.3f} |" in readme, id

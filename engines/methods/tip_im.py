@@ -120,8 +120,10 @@ class _Step:
         better = value > self.best[rows]
         win = rows[better]
         self.best[win], self.pixels[win], self.summed[win] = value[better], moved[better], summed[better]
-        if len(self.best) == 1 and bool(better):
+        if len(win) == len(self.best):  # this pass holds every face's best so far
             self.accepted = candidate
+        elif len(win):
+            self.accepted = None
 
 
 class TipIm(GradientMethod):
