@@ -45,8 +45,9 @@ class RunEvents:
 
     def begin(self, request: gr.Request) -> shown.Updates:
         """The press of Protect, before any waiting."""
-        self.desk.of(request).begin()
-        return shown.waiting(self.view)
+        session = self.desk.of(request)
+        session.begin()
+        return shown.waiting(self.view, self.desk.queue_up(session))
 
     def run(self, given: dict[Any, Any], request: gr.Request) -> Iterator[shown.Updates]:
         """The job: updates for each step, and the result."""
@@ -66,12 +67,15 @@ class RunEvents:
             end = scoreboard.said(shown.stopped(session))
         except Exception as error:
             end = scoreboard.alert(sentence(error))
+        finally:
+            self.desk.step_out(session)
         yield {**session.shown, **shown.idle(self.view, end)}
 
     def cancel(self, request: gr.Request) -> shown.Updates:
         """Throw the switch, and show what was there before the run."""
         session = self.desk.of(request)
         session.stop.set()
+        self.desk.step_out(session)
         return {**session.shown, **shown.idle(self.view, scoreboard.said(shown.stopped(session)))}
 
     def request(self, session: Session, given: dict[Any, Any]) -> Request:

@@ -154,7 +154,7 @@ def cams(pairs: Sequence[Cam]) -> str:
         )
         found.append(
             f'<figure><div class="lv-two">{two}</div><figcaption class="lv-quiet">Where '
-            f"<b>{escape(cam.title)}</b> looks when it compares the face with "
+            f"<b>{escape(cam.title)}</b> sees what would raise the likeness to "
             f"{escape(cam.reference)} (Grad-CAM).</figcaption></figure>"
         )
     ramp = '<p class="lv-ramp lv-quiet">none <i></i> most; one scale for before and after</p>'

@@ -30,7 +30,7 @@ FACE, WHOLE, CHANGE = "Face", "Whole photo", "Difference × 8"
 VIEWS = (FACE, WHOLE, CHANGE)
 
 
-@dataclass
+@dataclass(eq=False)
 class Session:
     """What one open tab holds."""
 
@@ -64,9 +64,10 @@ class Session:
         """Write a result's views and downloads; returns the paths of the file and of its settings."""
         old = sorted(self.folder.glob("*"))
         x0, y0, x1, y1 = result.window
-        before, after, change = (self.save(pixels) for pixels in (result.before, result.after, result.difference))
-        head = tuple(self.save(pixels[y0:y1, x0:x1]) for pixels in (result.before, result.after))
-        self.views = {FACE: head, WHOLE: (before, after), CHANGE: (before, change)}
+        whole = self.save(result.before), self.save(result.after)
+        shown = (result.before, result.after, result.difference)
+        before, after, change = (self.save(pixels[y0:y1, x0:x1]) for pixels in shown)
+        self.views = {FACE: (before, after), WHOLE: whole, CHANGE: (before, change)}
         file = self._path(result.name)
         file.write_bytes(result.file)
         settings = self._path(f"{Path(result.name).stem}.json")
@@ -88,6 +89,7 @@ class Desk:
     def __init__(self, folder: Path):
         self.folder = folder
         self._sessions: dict[str, Session] = {}
+        self._line: list[Session] = []  # who pressed Protect and has no result yet, in order
         self._lock = threading.Lock()
 
     def of(self, request: gr.Request) -> Session:
@@ -100,6 +102,18 @@ class Desk:
             session.seen = time.monotonic()
             return session
 
+    def queue_up(self, session: Session) -> int:
+        """Put a session at the end of the line; returns how many runs are before it."""
+        self.step_out(session)
+        with self._lock:
+            self._line.append(session)
+            return len(self._line) - 1
+
+    def step_out(self, session: Session) -> None:
+        """Take a session out of the line, if it stands there."""
+        with self._lock:
+            self._line = [other for other in self._line if other is not session]
+
     def leave(self, request: gr.Request) -> None:
         """A tab closed: stop its work now, forget it after the pause."""
         name = str(request.session_hash)
@@ -107,6 +121,7 @@ class Desk:
         if session is None:
             return
         session.stop.set()
+        self.step_out(session)
         self._later(lambda: self.forget(name, time.monotonic() - GRACE / 2))
 
     def forget(self, name: str, unseen_since: float) -> None:

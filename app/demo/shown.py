@@ -58,12 +58,14 @@ def idle(view: View, status: str) -> Updates:
     }
 
 
-def waiting(view: View) -> Updates:
-    """The buttons from the press of Protect on."""
+def waiting(view: View, ahead: int = 0) -> Updates:
+    """The buttons from the press of Protect on, and how many runs are `ahead` of it."""
+    runs = "1 run is" if ahead == 1 else f"{ahead} runs are"
+    line = f"Waiting for a free place: {runs} before yours." if ahead else "Starting."
     return {
         view.protect: gr.update(interactive=False),
         view.cancel: gr.update(interactive=True),
-        view.status: scoreboard.said("Waiting for a free place."),
+        view.status: scoreboard.said(line),
     }
 
 
