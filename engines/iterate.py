@@ -177,26 +177,32 @@ class Problem:
         On embeddings ∇L_iden = 2 (e_p - e_t) - 2 (e_p - e_r) = 2 (e_r - e_t), whatever e_p is: every
         target's gradient is a vector-Jacobian product of one and the same forward pass.
         """
-        pull = torch.zeros_like(point.embedding)
-        pull[rows] = 2 * (self.own[rows] - self.targets[target[rows]])
+        pull = 2 * (self.own - self.targets[target])
+        if len(rows) < len(pull):
+            pull = torch.zeros_like(pull).index_copy(0, rows, pull[rows])
         (grad,) = torch.autograd.grad(point.embedding, point.leaf, pull, retain_graph=True)
-        grad = grad[rows]
+        grad = of(grad, rows)
         if self._views is not None:
             if point.natural is None:
                 point.natural = self.params.gamma * self._views.gradient(point.leaf.detach())
-            grad = grad + point.natural[rows]
+            grad = grad + of(point.natural, rows)
         return smooth(grad, self.params.smoothing) if self.params.smoothing else grad
 
     def advance(self, pixels: Tensor, momentum: Tensor, grad: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 5 with momentum for the faces `rows`: their next pixels and next momentum."""
         scale = grad.abs().mean(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
-        summed = self.params.momentum * momentum[rows] + grad / scale
+        summed = self.params.momentum * of(momentum, rows) + grad / scale
         if self.budget.norm == "linf":
             step = self.alpha * summed.sign()
         else:
             length = summed.flatten(1).norm(dim=1).clamp_min(1e-12)
             step = self.alpha * summed / length[:, None, None, None]
-        return project(pixels[rows] - step, self.original[rows], self.budget), summed
+        return project(of(pixels, rows) - step, of(self.original, rows), self.budget), summed
+
+
+def of(values: Tensor, rows: Tensor) -> Tensor:
+    """The given rows, in rising order; without a copy where these are all."""
+    return values if len(rows) == len(values) else values[rows]
 
 
 class Views:

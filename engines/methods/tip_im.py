@@ -105,7 +105,7 @@ class _Step:
         self.fresh = torch.zeros_like(stale, dtype=torch.bool)
         self.every = torch.arange(len(stale), device=stale.device)
         self.best = reached.new_full((len(stale),), -torch.inf)
-        self.pixels, self.summed = point.leaf.detach().clone(), momentum.clone()
+        self.pixels, self.summed = point.leaf.detach(), momentum
         self.accepted: Point | None = None
 
     def evaluate(self, target: Tensor, rows: Tensor, kind: str) -> None:
@@ -119,10 +119,10 @@ class _Step:
         self.stale[rows, target[rows]], self.fresh[rows, target[rows]] = value, True
         better = value > self.best[rows]
         win = rows[better]
-        self.best[win], self.pixels[win], self.summed[win] = value[better], moved[better], summed[better]
         if len(win) == len(self.best):  # this pass holds every face's best so far
-            self.accepted = candidate
+            self.best, self.pixels, self.summed, self.accepted = value, moved, summed, candidate
         elif len(win):
+            self.best[win], self.pixels[win], self.summed[win] = value[better], moved[better], summed[better]
             self.accepted = None
 
 
