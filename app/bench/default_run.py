@@ -17,7 +17,7 @@ from app.scoring import find_person
 
 
 def measure() -> dict[str, Any]:
-    """TIP-IM, 50 steps, two targets (a built-in portrait and its mirror image), SFace, PNG: the second run's times."""
+    """TIP-IM, 50 steps, two targets (a portrait and its mirror image), SFace, PNG: the times of the second run."""
     runtime = Runtime()
     sitter, target = gallery.person(runtime, gallery.COLLINS), gallery.person(runtime, gallery.HOPPER)
     large = F.interpolate(sitter.photo.pixels, size=(1000, 1000), mode="bilinear", antialias=True)
