@@ -63,7 +63,7 @@ class GreedyInsertion:
     counts candidates, `chosen` lists the targets (B,) of every step.
     """
 
-    NEAR = 0.9  # a stale candidate is looked at again when it may come this near to the best
+    NEAR = 0.95  # a stale candidate is looked at again when it may come this near to the best
 
     def __init__(self, kind: str = "G"):
         self.kind, self.evaluated = kind, 0
