@@ -51,10 +51,9 @@ def lfw_faces(folder: Path) -> Iterator[LfwFace]:
 
 
 def _lfw_face(row: dict) -> LfwFace:
-    image = np.array(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB"))
     points = row["landmarks"]
     landmarks = None if points is None else torch.tensor(points, dtype=torch.float32).view(5, 2)
-    return LfwFace(row["file"], row["identity"], torch.from_numpy(image).permute(2, 0, 1)[None], landmarks)
+    return LfwFace(row["file"], row["identity"], _decode(row["image"]["bytes"]), landmarks)
 
 
 def lfw_pairs(path: Path) -> list[Pair]:
@@ -81,3 +80,34 @@ def _pair(words: list[str], fold: int) -> Pair:
 def lfw_file(name: str, number: str) -> str:
     """LFW's file name of a person's photo."""
     return f"{name}_{int(number):04d}.jpg"
+
+
+@dataclass(frozen=True)
+class CelebaFace:
+    """One CelebA face: `file`, `identity`, `pixels` (1, 3, 160, 160) uint8, `landmarks` (5, 2)."""
+
+    file: str
+    identity: int
+    pixels: Tensor
+    landmarks: Tensor
+
+
+def celeba_faces(folder: Path, split: str) -> Iterator[CelebaFace]:
+    """Every face of `celeba160-SPLIT-*.parquet` that has landmarks; DataError when there is no such file."""
+    import pyarrow.parquet as parquet
+
+    shards = sorted(Path(folder).glob(f"celeba160-{split}-*.parquet"))
+    if not shards:
+        raise DataError(f"There is no celeba160-{split}-*.parquet in {Path(folder).name}: name its folder with --data.")
+    for shard in shards:
+        columns = ["file", "identity", "image", "landmarks"]
+        for batch in parquet.ParquetFile(shard).iter_batches(500, columns=columns):
+            for row in batch.to_pylist():
+                if row["landmarks"] is not None:
+                    points = torch.tensor(row["landmarks"], dtype=torch.float32).view(5, 2)
+                    yield CelebaFace(row["file"], row["identity"], _decode(row["image"]["bytes"]), points)
+
+
+def _decode(data: bytes) -> Tensor:
+    """Encoded picture -> (1, 3, H, W) uint8."""
+    return torch.from_numpy(np.array(Image.open(io.BytesIO(data)).convert("RGB"))).permute(2, 0, 1)[None]

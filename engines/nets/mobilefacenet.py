@@ -1,0 +1,124 @@
+"""MobileFaceNet (Chen et al., 2018) in the two state-dict layouts that the teachers come in.
+
+Both: a 3x3 convolution, a depthwise layer, 15 inverted residual bottlenecks (Table 1 of the
+paper), a 1x1 convolution to 512 maps, a global depthwise convolution and a linear layer.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+# (expansion, channels, repeats, first stride): Table 1 of the paper.
+BOTTLENECKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
+
+
+def conv_bn(i: int, o: int, k: int, s: int, p: int, groups: int = 1, act: nn.Module | None = None) -> nn.Sequential:
+    """Convolution without bias, BatchNorm and, where given, an activation."""
+    layers: list[nn.Module] = [nn.Conv2d(i, o, k, s, p, groups=groups, bias=False), nn.BatchNorm2d(o)]
+    return nn.Sequential(*layers, *([act] if act else []))
+
+
+def _plan() -> list[tuple[int, int, int, int]]:
+    """(channels in, hidden, channels out, stride) of each bottleneck."""
+    rows, width = [], 64
+    for expansion, channels, repeats, stride in BOTTLENECKS:
+        for i in range(repeats):
+            rows.append((width, width * expansion, channels, stride if i == 0 else 1))
+            width = channels
+    return rows
+
+
+class _Named(nn.Module):
+    """A convolution block whose parts are called conv, bn and prelu."""
+
+    def __init__(self, i: int, o: int, k: int | tuple[int, int], s: int, p: int, groups: int = 1, linear: bool = False):
+        super().__init__()
+        self.conv = nn.Conv2d(i, o, k, s, p, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(o)
+        self.prelu = nn.Identity() if linear else nn.PReLU(o)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.prelu(self.bn(self.conv(x)))
+
+
+class _Bottleneck(nn.Module):
+    """1x1 expansion, 3x3 depthwise, 1x1 projection; the input is added where the shapes agree."""
+
+    def __init__(self, i: int, hidden: int, o: int, stride: int, conv: nn.Sequential):
+        super().__init__()
+        self.conv, self.residual = conv, stride == 1 and i == o
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x) if self.residual else self.conv(x)
+
+
+class MobileFaceNetPReLU(nn.Module):
+    """With PReLU and a 7x6 global layer: (N, 3, 112, 96), (x - 127.5) / 128 -> rows (N, 128)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = _Named(3, 64, 3, 2, 1)
+        self.dw_conv1 = _Named(64, 64, 3, 1, 1, groups=64)
+        self.blocks = nn.Sequential(*(self._block(*row) for row in _plan()))
+        self.conv2 = _Named(128, 512, 1, 1, 0)
+        self.linear7 = _Named(512, 512, (7, 6), 1, 0, groups=512, linear=True)
+        self.linear1 = _Named(512, 128, 1, 1, 0, linear=True)
+
+    @staticmethod
+    def _block(i: int, h: int, o: int, s: int) -> _Bottleneck:
+        wide = [nn.Conv2d(i, h, 1, bias=False), nn.BatchNorm2d(h), nn.PReLU(h)]
+        deep = [nn.Conv2d(h, h, 3, s, 1, groups=h, bias=False), nn.BatchNorm2d(h), nn.PReLU(h)]
+        return _Bottleneck(i, h, o, s, nn.Sequential(*wide, *deep, nn.Conv2d(h, o, 1, bias=False), nn.BatchNorm2d(o)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv2(self.blocks(self.dw_conv1(self.conv1(x))))
+        return self.linear1(self.linear7(x)).flatten(1)
+
+
+class _Separable(nn.Module):
+    """A depthwise and a pointwise convolution, each with BatchNorm and ReLU."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, 1, 1, groups=channels, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.pointwise = nn.Conv2d(channels, channels, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn2(self.pointwise(self.bn1(self.depthwise(x)).relu())).relu()
+
+
+class _GlobalDepthwise(nn.Module):
+    """The global depthwise convolution: one 7x7 filter a channel."""
+
+    def __init__(self, channels: int, size: int):
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, size, groups=channels, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.bn(self.depthwise(x))
+
+
+class MobileFaceNetReLU6(nn.Module):
+    """With ReLU6 and a BatchNorm1d at the end: (N, 3, 112, 112), ImageNet-normalised -> rows (N, 128)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = conv_bn(3, 64, 3, 2, 1, act=nn.ReLU6())
+        self.dw_conv = _Separable(64)
+        self.features = nn.Sequential(*(self._block(*row) for row in _plan()))
+        self.conv2 = conv_bn(128, 512, 1, 1, 0, act=nn.ReLU6())
+        self.gdconv = _GlobalDepthwise(512, 7)
+        self.conv3 = nn.Conv2d(512, 128, 1)
+        self.bn = nn.BatchNorm1d(128)
+
+    @staticmethod
+    def _block(i: int, h: int, o: int, s: int) -> _Bottleneck:
+        wide, deep = conv_bn(i, h, 1, 1, 0, act=nn.ReLU6()), conv_bn(h, h, 3, s, 1, groups=h, act=nn.ReLU6())
+        return _Bottleneck(i, h, o, s, nn.Sequential(wide, deep, nn.Conv2d(h, o, 1, bias=False), nn.BatchNorm2d(o)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv2(self.features(self.dw_conv(self.conv1(x))))
+        return self.bn(self.conv3(self.gdconv(x)).flatten(1))
