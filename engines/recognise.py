@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.architectures import ARCHITECTURES, Architecture
 from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, load_state
-from engines.face import ARCFACE112, DLIB150, Template
-from engines.nets import dlib_resnet, sface
+from engines.face import Template
 
 
 class Recogniser(Protocol):
@@ -33,24 +31,6 @@ class Recogniser(Protocol):
     def embed(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> unit rows (N, D); differentiable."""
         ...
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """How a network of the registry is built and fed. `features` is the layer that Grad-CAM reads."""
-
-    build: Callable[[dict[str, Tensor]], nn.Module]
-    template: Template
-    features: Callable[[nn.Module], nn.Module]
-    scale: float = 255.0
-
-
-ARCHITECTURES = {
-    # The last PReLU: 1024 maps of 7x7.
-    "sface": Architecture(sface.from_state, ARCFACE112, lambda net: net.get_submodule("prelus.26")),
-    # The last 128-channel block: 8x8 maps; the deeper ones are 4x4 and 2x2, too coarse to show anything.
-    "dlib-resnet": Architecture(dlib_resnet.from_state, DLIB150, lambda net: net.get_submodule("blocks.9")),
-}
 
 
 class FaceNetwork:
@@ -71,12 +51,12 @@ class FaceNetwork:
         self.card, self.template, self.device = card, architecture.template, device
         self.thresholds = card.thresholds
         self._net = net.to(device).eval().requires_grad_(False)
-        self._scale = architecture.scale
+        self._scale, self._offset = architecture.scale, architecture.offset
         self.features_layer = architecture.features(self._net)
 
     def raw(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> embeddings (N, D) as the network gives them; differentiable."""
-        return self._net(pixels.to(self.device) * self._scale)
+        return self._net(pixels.to(self.device) * self._scale + self._offset)
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> unit rows (N, D); differentiable."""

@@ -60,6 +60,7 @@ class Family:
 
     title: str
     build: Callable[[int], Compact]
+    layer: str  # whose 7x7 maps Grad-CAM reads
 
 
 def _with_head(features: nn.Module, dimension: int) -> Compact:
@@ -75,10 +76,27 @@ def _ir_se(dimension: int) -> Compact:
     return Compact(nn.Sequential(net.input_layer, net.body), net.output_layer)
 
 
+def _timm(name: str) -> Callable[[int], Compact]:
+    return lambda dimension: _with_head(TimmFeatures(name), dimension)
+
+
 FAMILIES = {
-    "compact-mobilefacenet": Family("MobileFaceNet-like", lambda d: _with_head(TimmFeatures("mobilenetv2_050"), d)),
-    "compact-ir-se": Family("IR-SE, 7 units", _ir_se),
-    "compact-ghostnet": Family("GhostNet 0.5x", lambda d: _with_head(TimmFeatures("ghostnet_050"), d)),
-    "compact-edgenext": Family("EdgeNeXt XXS", lambda d: _with_head(TimmFeatures("edgenext_xx_small"), d)),
-    "compact-inception": Family("Inception-ResNet, small", lambda d: _with_head(InceptionFeatures(), d)),
+    "compact-mobilefacenet": Family("MobileFaceNet-like", _timm("mobilenetv2_050"), "features.net.blocks.4"),
+    "compact-ir-se": Family("IR-SE, 7 units", _ir_se, "features.1"),
+    "compact-ghostnet": Family("GhostNet 0.5x", _timm("ghostnet_050"), "features.net.blocks.6"),
+    "compact-edgenext": Family("EdgeNeXt XXS", _timm("edgenext_xx_small"), "features.net.stages.2"),
+    "compact-inception": Family(
+        "Inception-ResNet, small", lambda dimension: _with_head(InceptionFeatures(), dimension), "features.at7"
+    ),
 }
+
+
+def from_state(name: str, state: dict[str, Tensor]) -> Compact:
+    """The network of a state dict; the width of its embedding is that of its last layer."""
+    net = FAMILIES[name].build(_dimension(state))
+    net.load_state_dict(state)
+    return net
+
+
+def _dimension(state: dict[str, Tensor]) -> int:
+    return next(value.shape[0] for key, value in state.items() if key in ("head.linear.weight", "head.3.weight"))

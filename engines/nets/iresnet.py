@@ -5,22 +5,22 @@ Two state-dict layouts are in wide use for the same networks:
 - `IRNet`: the face.evoLVe layout (`input_layer`, `body`, `output_layer`), as IR-50/100/152 and IR-SE-50;
 - `IResNet`: the insightface layout (`conv1`, `layer1` ... `fc`, `features`), as iresnet50/100.
 
-Both take (N, 3, 112, 112) in [-1, 1] and give rows (N, D).
+Both take (N, 3, 112, 112) in [-1, 1] and give rows (N, D). `from_state` tells them, their depth and
+their width from the names and shapes of the tensors.
 """
 
 from __future__ import annotations
 
+import re
+from itertools import takewhile
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Units in each of the four stages.
-DEPTHS = {
-    "ir50": (3, 4, 14, 3),
-    "irse50": (3, 4, 14, 3),
-    "ir100": (3, 13, 30, 3),
-    "ir152": (3, 8, 36, 3),
-}
+# Units in each of the four stages: (name of the release) -> depths.
+DEPTHS = {"ir50": (3, 4, 14, 3), "ir100": (3, 13, 30, 3), "ir152": (3, 8, 36, 3)}
 WIDTHS = (64, 128, 256, 512)
+ANCHORS = ("input_layer.0.weight", "conv1.weight")  # the first tensor of each layout
 
 
 class SqueezeExcite(nn.Module):
@@ -38,7 +38,8 @@ class SqueezeExcite(nn.Module):
 class IRUnit(nn.Module):
     """BN, conv, PReLU, conv, BN (and SE) beside a shortcut that subsamples or projects."""
 
-    def __init__(self, i: int, o: int, stride: int, se: bool):
+    def __init__(self, i: int, o: int, stride: int, se: bool, middle_bn: bool = False):
+        """`middle_bn`: a BatchNorm before the PReLU too, as AdaFace's releases have it."""
         super().__init__()
         self.shortcut_layer = (
             nn.MaxPool2d(1, stride)
@@ -48,6 +49,7 @@ class IRUnit(nn.Module):
         self.res_layer = nn.Sequential(
             nn.BatchNorm2d(i),
             nn.Conv2d(i, o, 3, 1, 1, bias=False),
+            *([nn.BatchNorm2d(o)] if middle_bn else []),
             nn.PReLU(o),
             nn.Conv2d(o, o, 3, stride, 1, bias=False),
             nn.BatchNorm2d(o),
@@ -68,6 +70,7 @@ class IRNet(nn.Module):
         se: bool = False,
         dimension: int = 512,
         stem_stride: int = 1,
+        middle_bn: bool = False,
     ):
         super().__init__()
         self.input_layer = nn.Sequential(
@@ -76,7 +79,7 @@ class IRNet(nn.Module):
         units, i = [], widths[0]
         for depth, o in zip(depths, widths, strict=True):
             for k in range(depth):
-                units.append(IRUnit(i, o, 2 if k == 0 else 1, se))
+                units.append(IRUnit(i, o, 2 if k == 0 else 1, se, middle_bn))
                 i = o
         self.body = nn.Sequential(*units)
         side = 112 // stem_stride // 2 ** len(depths)
@@ -129,3 +132,46 @@ class IResNet(nn.Module):
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
         return self.features(self.fc(F.dropout(self.bn2(x), 0.4, self.training).flatten(1)))
+
+
+def from_state(state: dict[str, Tensor]) -> IRNet | IResNet:
+    """The network of a state dict in either layout, with or without a wrapper's prefix; ValueError for another."""
+    state = without_prefix(state)
+    net = _ir_of(state) if ANCHORS[0] in state else _iresnet_of(state)
+    net.load_state_dict(state)
+    return net
+
+
+def without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict with what wrappers put before every name ("model.net.") taken off."""
+    firsts = [name for name in state if name.endswith(ANCHORS)]
+    if not firsts:
+        raise ValueError("These tensors are not an IR network: neither input_layer.0 nor conv1 is among them.")
+    first = min(firsts, key=len)
+    prefix = first[: -len(next(anchor for anchor in ANCHORS if first.endswith(anchor)))]
+    return {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _ir_of(state: dict[str, Tensor]) -> IRNet:
+    units = sorted({int(found[1]) for name in state if (found := re.match(r"body\.(\d+)\.", name))})
+    widths, depths = [], []
+    for k in units:
+        if k == 0 or f"body.{k}.shortcut_layer.0.weight" in state:  # a stage begins where the width changes
+            widths.append(state[f"body.{k}.res_layer.1.weight"].shape[0])
+            depths.append(0)
+        depths[-1] += 1
+    middle_bn = "body.0.res_layer.2.running_mean" in state
+    se = any(name.endswith("fc1.weight") for name in state)
+    return IRNet(tuple(depths), tuple(widths), se, state["output_layer.3.weight"].shape[0], middle_bn=middle_bn)
+
+
+def _iresnet_of(state: dict[str, Tensor]) -> IResNet:
+    stages = [s for s in range(1, 5) if f"layer{s}.0.conv1.weight" in state]
+    depths = tuple(
+        sum(1 for _ in takewhile(lambda k, s=s: f"layer{s}.{k}.conv1.weight" in state, range(1000)))  # type: ignore[misc]
+        for s in stages
+    )
+    if len(depths) != 4 or "fc.weight" not in state:
+        raise ValueError("These tensors are not an IR network: it has four stages and a layer fc.")
+    widths = tuple(state[f"layer{s}.0.conv1.weight"].shape[0] for s in stages)
+    return IResNet(depths, widths, state["fc.weight"].shape[0])

@@ -31,11 +31,12 @@ def _plan() -> list[tuple[int, int, int, int]]:
 class _Named(nn.Module):
     """A convolution block whose parts are called conv, bn and prelu."""
 
-    def __init__(self, i: int, o: int, k: int | tuple[int, int], s: int, p: int, groups: int = 1, linear: bool = False):
+    def __init__(self, i: int, o: int, kernel: int | tuple[int, int], stride: int = 1, groups: int = 1):
+        """A 3x3 kernel is padded, any other is not."""
         super().__init__()
-        self.conv = nn.Conv2d(i, o, k, s, p, groups=groups, bias=False)
+        self.conv = nn.Conv2d(i, o, kernel, stride, 1 if kernel == 3 else 0, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(o)
-        self.prelu = nn.Identity() if linear else nn.PReLU(o)
+        self.prelu: nn.Module = nn.PReLU(o)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.prelu(self.bn(self.conv(x)))
@@ -57,12 +58,13 @@ class MobileFaceNetPReLU(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = _Named(3, 64, 3, 2, 1)
-        self.dw_conv1 = _Named(64, 64, 3, 1, 1, groups=64)
+        self.conv1 = _Named(3, 64, 3, 2)
+        self.dw_conv1 = _Named(64, 64, 3, groups=64)
         self.blocks = nn.Sequential(*(self._block(*row) for row in _plan()))
-        self.conv2 = _Named(128, 512, 1, 1, 0)
-        self.linear7 = _Named(512, 512, (7, 6), 1, 0, groups=512, linear=True)
-        self.linear1 = _Named(512, 128, 1, 1, 0, linear=True)
+        self.conv2 = _Named(128, 512, 1)
+        self.linear7 = _Named(512, 512, (7, 6), groups=512)
+        self.linear1 = _Named(512, 128, 1)
+        self.linear7.prelu = self.linear1.prelu = nn.Identity()  # these two are linear
 
     @staticmethod
     def _block(i: int, h: int, o: int, s: int) -> _Bottleneck:

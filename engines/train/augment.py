@@ -28,7 +28,8 @@ def colour(pixels: Tensor, generator: torch.Generator, strength: float = 0.25) -
     n = len(pixels)
     factors = 1 + strength * (2 * torch.rand(3, n, 1, 1, 1, generator=generator) - 1)
     bright, contrast, saturation = factors.to(pixels.device)
-    saturation = torch.where((torch.rand(n, generator=generator) < 0.05).view(-1, 1, 1, 1).to(pixels.device), 0.0, saturation)
+    turns_grey = (torch.rand(n, generator=generator) < 0.05).view(-1, 1, 1, 1).to(pixels.device)
+    saturation = torch.where(turns_grey, 0.0, saturation)
     grey = pixels.mean(1, keepdim=True)
     pixels = grey + saturation * (pixels - grey)
     mean = pixels.mean((1, 2, 3), keepdim=True)
@@ -36,7 +37,7 @@ def colour(pixels: Tensor, generator: torch.Generator, strength: float = 0.25) -
 
 
 def worse_file(pixels: Tensor, generator: torch.Generator) -> Tensor:
-    """Three faces in ten through JPEG at quality 25 to 90, one in five shrunk to between a third and all of its size."""
+    """Three faces in ten through JPEG at quality 25 to 90, one in five shrunk to 35 to 100 % of its size."""
     dice, quality, shrink = torch.rand(3, len(pixels), generator=generator)
     out = pixels.clone()
     for i in range(len(pixels)):

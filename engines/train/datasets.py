@@ -98,7 +98,7 @@ def celeba_faces(folder: Path, split: str) -> Iterator[CelebaFace]:
 
     shards = sorted(Path(folder).glob(f"celeba160-{split}-*.parquet"))
     if not shards:
-        raise DataError(f"There is no celeba160-{split}-*.parquet in {Path(folder).name}: name its folder with --data.")
+        raise DataError(f"There is no celeba160-{split}-*.parquet in {Path(folder).name}: name it with --data.")
     for shard in shards:
         columns = ["file", "identity", "image", "landmarks"]
         for batch in parquet.ParquetFile(shard).iter_batches(500, columns=columns):

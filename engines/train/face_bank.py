@@ -41,8 +41,9 @@ class FaceBank:
     def read(cls, folder: Path) -> FaceBank:
         """A finished bank, memory-mapped; DataError where there is none."""
         if not (Path(folder) / "done.json").is_file():
-            raise DataError(f"There is no finished bank in {Path(folder).name}: make it with engines.train.face_bank.")
-        return cls(*(np.load(Path(folder) / f"{name}.npy", mmap_mode="r") for name in ("pixels", "targets", "labels")))
+            raise DataError(f"There is no finished bank in {Path(folder).name}: run engines.train.face_bank.")
+        names = ("pixels", "targets", "labels")
+        return cls(*(np.load(Path(folder) / f"{name}.npy", mmap_mode="r") for name in names))
 
 
 def mixture(first: Tensor, second: Tensor, rng: np.random.Generator) -> Tensor:
