@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engines.face import ARCFACE112, ARCFACE_POINTS, DLIB150, Template
-from engines.nets import compact, dlib_resnet, iresnet, sface
+from engines.nets import compact, dlib_resnet, iresnet, mobilefacenet, sface
 
 # FaceNet's 160 pixels: the ArcFace crop enlarged, as the papers feed it.
 FACENET160 = Template("facenet160", 160, tuple((x * 160 / 112, y * 160 / 112) for x, y in ARCFACE_POINTS))
@@ -40,13 +41,13 @@ class TokenMaps(nn.Module):
         return torch.cat([tokens[:, : self.prefix], maps.flatten(2).transpose(1, 2)], 1)
 
 
-def vit(name: str, **options: object) -> Callable[[dict[str, Tensor]], nn.Module]:
+def vit(name: str, **options: Any) -> Callable[[dict[str, Tensor]], nn.Module]:
     """A builder of a timm vision transformer on 112x112 pixels in patches of 8 -> 512 numbers."""
 
     def build(state: dict[str, Tensor]) -> nn.Module:
         import timm  # a second to import: only for the networks that need it
 
-        net = timm.create_model(name, img_size=112, patch_size=8, num_classes=512, **options)
+        net: Any = timm.create_model(name, img_size=112, patch_size=8, num_classes=512, **options)
         net.load_state_dict(state)
         # Before the last block: behind it the patches have no way to the class token.
         net.blocks[-1] = nn.Sequential(TokenMaps(net.num_prefix_tokens, 112 // 8), net.blocks[-1])
@@ -64,12 +65,12 @@ def facenet(state: dict[str, Tensor]) -> nn.Module:
     return net
 
 
-def _last_unit(net: nn.Module) -> nn.Module:
-    return net.body[-1] if isinstance(net, iresnet.IRNet) else net.layer4  # type: ignore[index, return-value]
+def _last_unit(net: Any) -> nn.Module:
+    return net.body[-1] if isinstance(net, iresnet.IRNet) else net.layer4
 
 
-def _token_maps(net: nn.Module) -> nn.Module:
-    return net.blocks[-1][0].maps  # type: ignore[index, union-attr, return-value]
+def _token_maps(net: Any) -> nn.Module:
+    return net.blocks[-1][0].maps
 
 
 SIGNED = {"scale": 2.0, "offset": -1.0}  # [0, 1] -> [-1, 1]
@@ -90,6 +91,9 @@ ARCHITECTURES = {
         facenet, FACENET160, lambda net: net.get_submodule("repeat_2"), scale=255 / 128, offset=-127.5 / 128
     ),
     "iresnet": Architecture(iresnet.from_state, ARCFACE112, _last_unit, **SIGNED),
+    "mobilefacenet": Architecture(
+        mobilefacenet.from_state, ARCFACE112, lambda net: net.get_submodule("conv_5"), **SIGNED
+    ),
     "vit-tiny-8": Architecture(vit("vit_tiny_patch16_224"), ARCFACE112, _token_maps, **SIGNED),
     "vit-small-8-gap": Architecture(
         vit("vit_small_patch16_224", class_token=False, global_pool="avg"), ARCFACE112, _token_maps, **SIGNED

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,14 +31,23 @@ class GlobalDepthwiseHead(nn.Module):
         return self.out(self.linear(self.bn(self.depthwise(maps)).flatten(1)))
 
 
-class TimmFeatures(nn.Module):
-    """The maps of a timm network without its pooling and classifier."""
+class FlatHead(nn.Module):
+    """A linear layer on all of the maps or tokens at once, as ArcFace's networks end."""
 
-    def __init__(self, name: str):
+    def __init__(self, numbers: int, dimension: int):
         super().__init__()
-        import timm  # a second to import: only for the networks that need it
+        self.linear, self.out = nn.Linear(numbers, dimension, bias=False), nn.BatchNorm1d(dimension)
 
-        self.net = timm.create_model(name, pretrained=False, num_classes=0, global_pool="")
+    def forward(self, maps: Tensor) -> Tensor:
+        return self.out(self.linear(maps.flatten(1)))
+
+
+class TimmFeatures(nn.Module):
+    """The maps or tokens of a timm network, without its pooling and classifier."""
+
+    def __init__(self, net: Any):
+        super().__init__()
+        self.net = net
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net.forward_features(x)
@@ -59,16 +69,18 @@ class Family:
     """How one compact network is built for an embedding of D numbers."""
 
     title: str
+    paper: str
     build: Callable[[int], Compact]
     layer: str  # whose 7x7 maps Grad-CAM reads
 
 
-def _with_head(features: nn.Module, dimension: int) -> Compact:
+def _shape(features: nn.Module) -> torch.Size:
+    """What the backbone gives for one face."""
     features.eval()
     with torch.no_grad():
-        _, channels, side, _ = features(torch.zeros(1, 3, 112, 112)).shape
+        shape = features(torch.zeros(1, 3, 112, 112)).shape
     features.train()
-    return Compact(features, GlobalDepthwiseHead(channels, side, dimension))
+    return shape
 
 
 def _ir_se(dimension: int) -> Compact:
@@ -76,17 +88,54 @@ def _ir_se(dimension: int) -> Compact:
     return Compact(nn.Sequential(net.input_layer, net.body), net.output_layer)
 
 
-def _timm(name: str) -> Callable[[int], Compact]:
-    return lambda dimension: _with_head(TimmFeatures(name), dimension)
+def _inception(dimension: int) -> Compact:
+    return Compact(InceptionFeatures(), GlobalDepthwiseHead(InceptionFeatures.channels, 7, dimension))
+
+
+def _vgg(dimension: int) -> Compact:
+    from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
+
+    stages = tuple(ByoBlockCfg(type="basic", d=d, c=c, s=2, gs=0, br=1.0) for d, c in ((2, 40), (3, 80), (3, 112)))
+    plan = ByoModelCfg(blocks=stages, stem_chs=24, stem_type="3x3", stem_pool="")
+    features = TimmFeatures(ByobNet(plan, num_classes=0, global_pool=""))
+    return Compact(features, FlatHead(_shape(features).numel(), dimension))
+
+
+def _levit(dimension: int) -> Compact:
+    from timm.models.levit import Levit
+
+    plan = {"embed_dim": (128, 160, 208), "key_dim": 16, "depth": (2, 3, 2), "num_heads": (4, 5, 6)}
+    features = TimmFeatures(Levit(img_size=112, num_classes=0, global_pool="", **plan))
+    return Compact(features, FlatHead(_shape(features).numel(), dimension))
+
+
+def _edgenext(dimension: int) -> Compact:
+    import timm
+
+    features = TimmFeatures(timm.create_model("edgenext_xx_small", num_classes=0, global_pool=""))
+    _, channels, side, _ = _shape(features)
+    return Compact(features, GlobalDepthwiseHead(channels, side, dimension))
 
 
 FAMILIES = {
-    "compact-mobilefacenet": Family("MobileFaceNet-like", _timm("mobilenetv2_050"), "features.net.blocks.4"),
-    "compact-ir-se": Family("IR-SE, 7 units", _ir_se, "features.1"),
-    "compact-ghostnet": Family("GhostNet 0.5x", _timm("ghostnet_050"), "features.net.blocks.6"),
-    "compact-edgenext": Family("EdgeNeXt XXS", _timm("edgenext_xx_small"), "features.net.stages.2"),
+    "compact-ir-se": Family("IR-SE, 7 units", "IR-SE (Deng et al., ArcFace, 2019), reduced", _ir_se, "features.1"),
+    "compact-vgg": Family(
+        "VGG-like", "plain 3x3 convolutions (Simonyan and Zisserman, 2015)", _vgg, "features.net.stages.2"
+    ),
+    "compact-levit": Family(
+        "LeViT",
+        "LeViT (Graham et al., 2021), reduced: convolutions, then attention",
+        _levit,
+        "features.net.stem",
+    ),
+    "compact-edgenext": Family(
+        "EdgeNeXt XXS",
+        "EdgeNeXt XXS (Maaz et al., 2022): depthwise convolutions and channel attention",
+        _edgenext,
+        "features.net.stages.2",
+    ),
     "compact-inception": Family(
-        "Inception-ResNet, small", lambda dimension: _with_head(InceptionFeatures(), dimension), "features.at7"
+        "Inception-ResNet", "Inception-ResNet (Szegedy et al., 2017), reduced", _inception, "features.at7"
     ),
 }
 

@@ -129,8 +129,8 @@ class IResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.prelu(self.bn1(self.conv1(x)))
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
+        for stage in range(1, 5):
+            x = self.get_submodule(f"layer{stage}")(x)
         return self.features(self.fc(F.dropout(self.bn2(x), 0.4, self.training).flatten(1)))
 
 

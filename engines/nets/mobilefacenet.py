@@ -1,6 +1,6 @@
-"""MobileFaceNet (Chen et al., 2018) in the two state-dict layouts that the teachers come in.
+"""MobileFaceNet (Chen et al., 2018) in three state-dict layouts: InsightFace_Pytorch's, and those of the teachers.
 
-Both: a 3x3 convolution, a depthwise layer, 15 inverted residual bottlenecks (Table 1 of the
+All: a 3x3 convolution, a depthwise layer, 15 inverted residual bottlenecks (Table 1 of the
 paper), a 1x1 convolution to 512 maps, a global depthwise convolution and a linear layer.
 """
 
@@ -124,3 +124,55 @@ class MobileFaceNetReLU6(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv2(self.features(self.dw_conv(self.conv1(x))))
         return self.bn(self.conv3(self.gdconv(x)).flatten(1))
+
+
+class _DepthWise(nn.Module):
+    """InsightFace_Pytorch's bottleneck: parts called conv, conv_dw and project."""
+
+    def __init__(self, i: int, hidden: int, o: int, stride: int):
+        super().__init__()
+        self.conv, self.conv_dw = _Named(i, hidden, 1), _Named(hidden, hidden, 3, stride, hidden)
+        self.project = _Named(hidden, o, 1)
+        self.project.prelu = nn.Identity()
+        self.residual = stride == 1 and i == o
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.project(self.conv_dw(self.conv(x)))
+        return x + out if self.residual else out
+
+
+class _Repeat(nn.Module):
+    """Bottlenecks in a Sequential called model."""
+
+    def __init__(self, channels: int, hidden: int, count: int):
+        super().__init__()
+        self.model = nn.Sequential(*(_DepthWise(channels, hidden, channels, 1) for _ in range(count)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+
+class MobileFaceNet(nn.Module):
+    """InsightFace_Pytorch's layout: (N, 3, 112, 112) in [-1, 1] -> rows (N, D)."""
+
+    def __init__(self, dimension: int = 512):
+        super().__init__()
+        self.conv1, self.conv2_dw = _Named(3, 64, 3, 2), _Named(64, 64, 3, groups=64)
+        self.conv_23, self.conv_3 = _DepthWise(64, 128, 64, 2), _Repeat(64, 128, 4)
+        self.conv_34, self.conv_4 = _DepthWise(64, 256, 128, 2), _Repeat(128, 256, 6)
+        self.conv_45, self.conv_5 = _DepthWise(128, 512, 128, 2), _Repeat(128, 256, 2)
+        self.conv_6_sep, self.conv_6_dw = _Named(128, 512, 1), _Named(512, 512, 7, groups=512)
+        self.conv_6_dw.prelu = nn.Identity()
+        self.linear, self.bn = nn.Linear(512, dimension, bias=False), nn.BatchNorm1d(dimension)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_3(self.conv_23(self.conv2_dw(self.conv1(x))))
+        x = self.conv_5(self.conv_45(self.conv_4(self.conv_34(x))))
+        return self.bn(self.linear(self.conv_6_dw(self.conv_6_sep(x)).flatten(1)))
+
+
+def from_state(state: dict[str, Tensor]) -> MobileFaceNet:
+    """The network of a state dict in InsightFace_Pytorch's layout."""
+    net = MobileFaceNet(state["linear.weight"].shape[0])
+    net.load_state_dict(state)
+    return net

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,10 +59,8 @@ def _lfw_face(row: dict) -> LfwFace:
 
 def lfw_pairs(path: Path) -> list[Pair]:
     """The 6,000 pairs of LFW's `pairs.txt`: 10 folds of 300 same and 300 different; DataError otherwise."""
-    if not Path(path).is_file():
-        raise DataError(f"There is no file {Path(path).name}: give LFW's pairs file with --pairs.")
     try:
-        lines = [line.split() for line in Path(path).read_text().splitlines() if line.strip()]
+        lines = [line.split() for line in _lines(path)]
         folds, each = int(lines[0][0]), int(lines[0][1])
         found = [_pair(words, i // (2 * each)) for i, words in enumerate(lines[1:])]
     except (IndexError, ValueError):
@@ -69,6 +68,51 @@ def lfw_pairs(path: Path) -> list[Pair]:
     if len(found) != 2 * folds * each:
         raise DataError(f"{Path(path).name} holds {len(found)} pairs instead of {2 * folds * each}.")
     return found
+
+
+def pairs(path: Path) -> list[Pair]:
+    """Pairs of LFW's `pairs.txt`, or of a CSV file with the header `first,second,same` (1 or 0) and maybe `fold`.
+
+    DataError where the file is missing or neither.
+    """
+    lines = _lines(path)
+    if not lines or "," not in lines[0]:
+        return lfw_pairs(path)
+    rows = csv.DictReader(lines)
+    if not {"first", "second", "same"} <= set(rows.fieldnames or ()):
+        raise DataError(f"{Path(path).name} needs the columns first, second and same.")
+    try:
+        return [
+            Pair(row["first"], row["second"], {"1": True, "0": False}[row["same"]], int(row.get("fold") or i % 10))
+            for i, row in enumerate(rows)
+        ]
+    except (KeyError, TypeError, ValueError):
+        raise DataError(f"In {Path(path).name} a row's same is not 1 or 0, or its fold is no number.") from None
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in Path(path).read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"There is no text file {Path(path).name}: give the pairs file with --pairs.") from None
+
+
+def named_faces(folder: Path, names: set[str]) -> Iterator[LfwFace]:
+    """The photos of `names`, from `lfw160-*.parquet` or from picture files of those names under `folder`.
+
+    A picture file comes without landmarks. DataError where one is missing.
+    """
+    left = set(names)
+    if any(Path(folder).glob("lfw160-*.parquet")):
+        found: Iterator[LfwFace] = (face for face in lfw_faces(folder) if face.file in names)
+    else:
+        paths = ((name, Path(folder) / name) for name in sorted(names))
+        found = (LfwFace(name, "", _decode(path.read_bytes()), None) for name, path in paths if path.is_file())
+    for face in found:
+        left.discard(face.file)
+        yield face
+    if left:
+        raise DataError(f"{len(left)} photos of the pairs file are not in the data, for example {min(left)}.")
 
 
 def _pair(words: list[str], fold: int) -> Pair:

@@ -73,7 +73,7 @@ def aligned(folder: Path, split: str, limit: int) -> tuple[np.ndarray, np.ndarra
 def with_mixtures(pixels: np.ndarray, labels: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The faces, then `count` mixtures of two people each (label -1); deterministic under the seed."""
     rng = np.random.default_rng(seed)
-    mixed = []
+    mixed: list[np.ndarray] = []
     while len(mixed) < count:
         a, b = rng.integers(len(pixels), size=2)
         if labels[a] != labels[b]:

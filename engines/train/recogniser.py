@@ -35,6 +35,11 @@ from engines.train.margin import MarginLoss
 from engines.train.teachers import TEACHERS, WIDTH
 
 SFACE, CASIA, MS1M = TEACHERS
+TEACHER_DATA = {
+    SFACE: "SFace",
+    CASIA: "a MobileFaceNet trained on CASIA-WebFace",
+    MS1M: "a MobileFaceNet trained on MS-Celeb-1M",
+}
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,9 @@ class Recipe:
 
 
 RECIPES = {
-    "compact-mobilefacenet": Recipe((SFACE, CASIA), "arcface", bfloat16=False, rate=1e-3, batch=16),
     "compact-ir-se": Recipe((SFACE, CASIA), "cosface"),
-    "compact-ghostnet": Recipe((SFACE, CASIA), "arcface", bfloat16=False),
+    "compact-vgg": Recipe((SFACE, CASIA), "arcface"),
+    "compact-levit": Recipe((SFACE, CASIA), "arcface"),
     "compact-edgenext": Recipe((MS1M,), "cosface", rate=2e-3, batch=64, mixtures=0.5),
     "compact-inception": Recipe((MS1M,), "arcface"),
 }
@@ -98,7 +103,7 @@ class Training:
         self.id, self.recipe, self.bank, self.epochs, self.folder = id, RECIPES[id], bank, epochs, Path(folder)
         torch.manual_seed(self.recipe.seed)
         self.device, self.targets = device, Targets(bank, self.recipe)
-        self.net = FAMILIES[id].build(self.recipe.dimension).to(device, memory_format=torch.channels_last)
+        self.net = FAMILIES[id].build(self.recipe.dimension).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.margin = MarginLoss(centres(bank, self.targets), self.recipe.margin).to(device)
         self.optimiser = torch.optim.AdamW(self._groups(), lr=self.recipe.rate, weight_decay=0.05)
         self.done, self.start, self.seconds, self.history = 0, 0, 0.0, []  # type: ignore[var-annotated]

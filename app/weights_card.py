@@ -1,0 +1,172 @@
+"""`weights bundle` and `weights card`: a finished training becomes a bundled network with a model card.
+
+A card is written by the program from the registry and the training's log, so that no figure on it was
+typed; a test fails when a card and the registry differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+import torch
+from safetensors.torch import save
+
+from app.weights_measure import FARS
+from engines.checkpoints import REGISTRY, Checkpoint, CheckpointError, checkpoint, registry, sha256_of, write_whole
+from engines.nets.compact import FAMILIES
+from engines.train.recogniser import RECIPES, TEACHER_DATA
+
+BUNDLED, CARDS = REGISTRY.parent / "bundled", REGISTRY.parent / "cards"
+JUDGES = ("compact-edgenext", "compact-inception")
+LICENCE = "non-commercial research only (terms of CelebA)"
+
+
+def add_actions(actions: Any) -> None:
+    """`weights bundle ID --run FOLDER`, `weights card [ID]`."""
+    bundle = actions.add_parser("bundle", help="put a training's result into weights/bundled and the registry")
+    bundle.add_argument("id", choices=list(FAMILIES))
+    bundle.add_argument("--run", type=Path, required=True, help="the training's --out folder")
+    bundle.set_defaults(func=run_bundle)
+    card = actions.add_parser("card", help="write the model card of bundled networks from the registry")
+    card.add_argument("id", nargs="*", help="the networks (none: all that are bundled)")
+    card.set_defaults(func=run_card)
+
+
+def run_bundle(args: argparse.Namespace) -> dict[str, Any]:
+    """fp16 safetensors, the log beside the cards, and a registry entry without figures yet."""
+    try:
+        kept = torch.load(args.run / "last.pt", weights_only=True, map_location="cpu")
+        log = json.loads((args.run / "log.json").read_text())
+    except OSError:
+        raise CheckpointError(f"There is no training in {args.run.name}: give the recipe's --out folder.") from None
+    if log["id"] != args.id:
+        raise CheckpointError(f"The training in {args.run.name} is of {log['id']}, not of {args.id}.")
+    data = save({name: _half(tensor) for name, tensor in kept["net"].items() if "num_batches_tracked" not in name})
+    for folder in (BUNDLED, CARDS):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_whole(BUNDLED / f"{args.id}.safetensors", data)
+    write_whole(CARDS / f"{args.id}.json", (json.dumps(log, indent=1) + "\n").encode())
+    entry = _entry(args.id, data)
+    text = tomlkit.parse(REGISTRY.read_text())
+    text[args.id] = entry
+    write_whole(REGISTRY, tomlkit.dumps(text).encode())
+    return {"rows": [{"id": args.id, "bytes": len(data), "sha256": entry["sha256"], "epochs": kept["done"]}]}
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to("cpu", torch.float16).contiguous()
+
+
+def _entry(id: str, data: bytes) -> dict[str, Any]:
+    taught = ", ".join(TEACHER_DATA[name] for name in RECIPES[id].teachers)
+    return {
+        "title": FAMILIES[id].title,
+        "kind": "recogniser",
+        "role": "judge" if id in JUDGES else "surrogate",
+        "source": "bundled",
+        "network": id,
+        "repo": "",
+        "revision": "",
+        "file": f"{id}.safetensors",
+        "sha256": sha256_of(data),
+        "bytes": len(data),
+        "licence": LICENCE,
+        "paper": FAMILIES[id].paper,
+        "trained_on": f"CelebA, 4,000 identities; taught by {taught}",
+        "state": "trained",
+    }
+
+
+def run_card(args: argparse.Namespace) -> dict[str, Any]:
+    """Write weights/cards/ID.md."""
+    ids = args.id or [card.id for card in registry().values() if card.source == "bundled"]
+    for id in ids:
+        write_whole(CARDS / f"{id}.md", card_text(checkpoint(id)).encode())
+    return {"rows": [{"id": id, "card": f"weights/cards/{id}.md"} for id in ids]}
+
+
+def card_text(card: Checkpoint) -> str:
+    """The model card: data, recipe, command, seconds, device, figures, limits, licence."""
+    if card.source != "bundled":
+        raise CheckpointError(f"{card.id} is not bundled: only bundled networks have a card of ours.")
+    if "lfw_accuracy" not in card.figures:
+        raise CheckpointError(f"{card.id} has no figures yet: measure it with `weights verify {card.id}` first.")
+    log = json.loads((CARDS / f"{card.id}.json").read_text())
+    parts = [_head(card), _origin(card, log), _figures(card), _correlation(card), _curve(log), _limits(card)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(card: Checkpoint) -> str:
+    role = "judge: no method may train or run against it" if card.role == "judge" else "surrogate"
+    return (
+        f"# {card.id}: {card.title}\n\n"
+        f"A small face recogniser bundled with Larvatus. Role: {role}.\n"
+        f"Input: faces aligned to the ArcFace template, 112x112, RGB in [0, 1]. Architecture: {card.paper}.\n"
+        f"File: `weights/bundled/{card.file}`, {card.bytes:,} bytes, fp16 safetensors, SHA-256 `{card.sha256}`."
+    )
+
+
+def _origin(card: Checkpoint, log: dict[str, Any]) -> str:
+    recipe, last = log["recipe"], log["epochs"][-1]
+    return (
+        "## Data and recipe\n\n"
+        f"- Data: {card.trained_on}. Test identities and LFW were never trained on.\n"
+        f"- Recipe: `engines/train/recogniser.py`, teachers {', '.join(recipe['teachers'])}; margin loss "
+        f"{recipe['margin']}; batch {recipe['batch']}, rate {recipe['rate']:g}, seed {recipe['seed']}.\n"
+        "- Commands: `python -m engines.train.face_bank --data DIR --teachers DIR --out bank` (the same with "
+        "`--split test --mixtures 0 --out test`), then `python -m engines.train.recogniser "
+        f"{card.id} --bank bank --test test --out run --epochs {last['epoch']}`.\n"
+        f"- Took {log['seconds']:,} s of {_device(log['device'])}, {last['epoch']} epochs."
+    )
+
+
+def _device(name: str) -> str:
+    return "one CPU core" if name == "cpu" else "one GPU"
+
+
+def _figures(card: Checkpoint) -> str:
+    figures = card.figures
+    rows = [f"| LFW, 10-fold accuracy | {figures['lfw_accuracy']:.2%} ± {figures['lfw_accuracy_se']:.2%} (s.e.) |"]
+    for far in FARS:
+        low, high = figures[f"tar_interval_{far:g}"]
+        rows.append(f"| TAR at FAR {far:.1%} | {figures[f'tar_at_far_{far:g}']:.2%} ({low:.2%} to {high:.2%}) |")
+        low, high = figures[f"threshold_interval_{far:g}"]
+        rows.append(f"| cosine threshold at FAR {far:.1%} | {card.thresholds[far]:.4f} ({low:.4f} to {high:.4f}) |")
+    table = "\n".join(["| figure | value (95 % bootstrap interval) |", "|---|---|", *rows])
+    return f"## Figures\n\nMeasured on {card.threshold_data}, by `{figures['command']}`.\n\n{table}"
+
+
+def _correlation(card: Checkpoint) -> str:
+    found = card.figures.get("impostor_correlation", {})
+    if not found:
+        return "## Independence\n\nNot measured yet: `python -m app weights correlate --pairs FILE --data DIR`."
+    rows = "\n".join(f"| {id} | {value:.3f} |" for id, value in found.items())
+    return (
+        "## Independence\n\nCorrelation of impostor scores with the other recognisers (Pearson, LFW's 3,000 "
+        "different pairs, by `python -m app weights correlate --pairs FILE --data DIR`); 1 would be a clone.\n\n"
+        f"| recogniser | correlation |\n|---|---|\n{rows}"
+    )
+
+
+def _curve(log: dict[str, Any]) -> str:
+    line = "| {epoch} | {distil:.4f} | {margin:.2f} | {accuracy:.2%} |"
+    rows = "\n".join(line.format(**row) for row in log["epochs"])
+    return (
+        "## Training curve\n\nDistillation loss (1 - cosine to the teachers), margin loss, and best accuracy over "
+        "6,000 pairs of CelebA's test identities.\n\n"
+        f"| epoch | distillation | margin | held-out |\n|---|---|---|---|\n{rows}"
+    )
+
+
+def _limits(card: Checkpoint) -> str:
+    return (
+        "## Limits\n\n"
+        "Far weaker than a recogniser trained on millions of faces; a verdict of this one alone says little. CelebA "
+        "shows celebrities, mostly young and light-skinned: error rates differ between groups and were not measured "
+        "by group. Not for identifying people.\n\n"
+        f"## Licence\n\n{card.licence[0].upper() + card.licence[1:]}. The code of the recipe is Apache-2.0."
+    )
