@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -46,7 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("larvatus: stopped; nothing was written.", file=sys.stderr)
         return 130
-    print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found))
+    try:
+        print(json.dumps(found, ensure_ascii=False) if args.json else as_text(found), flush=True)
+    except BrokenPipeError:  # who reads, such as `head`, has seen enough; nor may the exit's own flush complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
