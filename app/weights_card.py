@@ -16,13 +16,30 @@ import torch
 from safetensors.torch import save
 
 from app.weights_measure import FARS
-from engines.checkpoints import REGISTRY, Checkpoint, CheckpointError, checkpoint, registry, sha256_of, write_whole
+from engines.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    checkpoint,
+    registry,
+    registry_file,
+    sha256_of,
+    write_whole,
+)
 from engines.nets.compact import FAMILIES
 from engines.train.recogniser import RECIPES, TEACHER_DATA
 
-BUNDLED, CARDS = REGISTRY.parent / "bundled", REGISTRY.parent / "cards"
 JUDGES = ("compact-edgenext", "compact-inception")
 LICENCE = "non-commercial research only (terms of CelebA)"
+
+
+def bundled() -> Path:
+    """Where bundled networks lie."""
+    return registry_file().parent / "bundled"
+
+
+def cards() -> Path:
+    """Where their cards and training logs lie."""
+    return registry_file().parent / "cards"
 
 
 def add_actions(actions: Any) -> None:
@@ -46,14 +63,14 @@ def run_bundle(args: argparse.Namespace) -> dict[str, Any]:
     if log["id"] != args.id:
         raise CheckpointError(f"The training in {args.run.name} is of {log['id']}, not of {args.id}.")
     data = save({name: _half(tensor) for name, tensor in kept["net"].items() if "num_batches_tracked" not in name})
-    for folder in (BUNDLED, CARDS):
+    for folder in (bundled(), cards()):
         folder.mkdir(parents=True, exist_ok=True)
-    write_whole(BUNDLED / f"{args.id}.safetensors", data)
-    write_whole(CARDS / f"{args.id}.json", (json.dumps(log, indent=1) + "\n").encode())
+    write_whole(bundled() / f"{args.id}.safetensors", data)
+    write_whole(cards() / f"{args.id}.json", (json.dumps(log, indent=1) + "\n").encode())
     entry = _entry(args.id, data)
-    text = tomlkit.parse(REGISTRY.read_text())
+    text = tomlkit.parse(registry_file().read_text())
     text[args.id] = entry
-    write_whole(REGISTRY, tomlkit.dumps(text).encode())
+    write_whole(registry_file(), tomlkit.dumps(text).encode())
     return {"rows": [{"id": args.id, "bytes": len(data), "sha256": entry["sha256"], "epochs": kept["done"]}]}
 
 
@@ -85,7 +102,7 @@ def run_card(args: argparse.Namespace) -> dict[str, Any]:
     """Write weights/cards/ID.md."""
     ids = args.id or [card.id for card in registry().values() if card.source == "bundled"]
     for id in ids:
-        write_whole(CARDS / f"{id}.md", card_text(checkpoint(id)).encode())
+        write_whole(cards() / f"{id}.md", card_text(checkpoint(id)).encode())
     return {"rows": [{"id": id, "card": f"weights/cards/{id}.md"} for id in ids]}
 
 
@@ -95,7 +112,7 @@ def card_text(card: Checkpoint) -> str:
         raise CheckpointError(f"{card.id} is not bundled: only bundled networks have a card of ours.")
     if "lfw_accuracy" not in card.figures:
         raise CheckpointError(f"{card.id} has no figures yet: measure it with `weights verify {card.id}` first.")
-    log = json.loads((CARDS / f"{card.id}.json").read_text())
+    log = json.loads((cards() / f"{card.id}.json").read_text())
     parts = [_head(card), _origin(card, log), _figures(card), _correlation(card), _curve(log), _limits(card)]
     return "\n\n".join(parts) + "\n"
 

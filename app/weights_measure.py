@@ -12,7 +12,7 @@ import tomlkit
 import torch
 
 from engines import verification
-from engines.checkpoints import REGISTRY, Checkpoint, CheckpointError, checkpoint, registry, write_whole
+from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, registry, registry_file, write_whole
 from engines.detect import Detector
 from engines.face import FaceError, align
 from engines.recognise import Recogniser, load
@@ -176,7 +176,7 @@ def write(
     card = checkpoint(id)
     if card.kind != "recogniser":
         raise CheckpointError(f"{id} is not a recogniser: only recognisers have thresholds.")
-    text = tomlkit.parse(REGISTRY.read_text())
+    text = tomlkit.parse(registry_file().read_text())
     for name in _same_file(card):
         entry = text[name]
         if thresholds:
@@ -184,7 +184,7 @@ def write(
             entry["thresholds"] = {f"{far:g}": limit for far, limit in thresholds.items()}
         for table, values in tables.items():
             entry[table] = {**entry.get(table, {}), **values}
-    write_whole(REGISTRY, tomlkit.dumps(text).encode())
+    write_whole(registry_file(), tomlkit.dumps(text).encode())
 
 
 def _same_file(card: Checkpoint) -> list[str]:

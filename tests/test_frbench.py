@@ -29,7 +29,9 @@ def zoo(tmp_path, monkeypatch):
     (tmp_path / "m").mkdir()
     torch.save(net.state_dict(), tmp_path / "m" / "w.pth")
     points = [[38.0, 50.0], [74.0, 50.0], [56.0, 70.0], [41.0, 91.0], [71.0, 91.0]]
-    config = f"backbone: {{name: mobilefacenet-plain, kwargs: {{}}}}\ninput: {{size: [112, 112], template: {points}}}\n"
+    config = (
+        f"backbone: {{name: mobilefacenet-plain, kwargs: {{}}}}\ninput: {{size: [112, 112], template: {points}}}\n"
+    )
     (tmp_path / "m" / "config.yaml").write_text(config)
     return tmp_path
 

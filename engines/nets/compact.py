@@ -104,7 +104,7 @@ def _vgg(dimension: int) -> Compact:
 def _levit(dimension: int) -> Compact:
     from timm.models.levit import Levit
 
-    plan = {"embed_dim": (128, 160, 208), "key_dim": 16, "depth": (2, 3, 2), "num_heads": (4, 5, 6)}
+    plan: dict[str, Any] = {"embed_dim": (128, 160, 208), "key_dim": 16, "depth": (2, 3, 2), "num_heads": (4, 5, 6)}
     features = TimmFeatures(Levit(img_size=112, num_classes=0, global_pool="", **plan))
     return Compact(features, FlatHead(_shape(features).numel(), dimension))
 
