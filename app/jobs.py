@@ -17,6 +17,7 @@ from torch import Tensor
 
 from app import gallery
 from app import photo as photos
+from app.panel import Member, Panel, members
 from app.photo import Photo
 from app.report import Cam, Curve, Progress, Result, Survival
 from app.runtime import Runtime
@@ -30,7 +31,7 @@ from engines.methods import method as method_of
 LIVE_UPDATES = 10  # pictures and curve points in one run
 SAME_PHOTO = "Compared with the very photo that was protected: add another photo of the person for a stricter test."
 TOO_WEAK = "An attacked recogniser still matches this photo: try the preset Strong, or another target."
-SAME_PERSON = "Target {name} looks like the person in the photo to {id}, so it was left out."
+SAME_PERSON = "Target {name} looks like the person in the photo to {title}, so it was left out."
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Request:
     params: dict[str, Any] = field(default_factory=dict)
     targets: tuple[Person, ...] = ()
     reference: Person | None = None
-    surrogates: tuple[str, ...] = ("sface",)
+    panel: Panel | None = None  # None: the default panel
     seed: int = 0
     far: float = 0.01
     format: str = "PNG"
@@ -72,9 +73,10 @@ class Protect:
         self.runtime, self.request, self.cancelled = runtime, request, cancelled
         self.start = time.perf_counter()
         self.method = method_of(request.method)
-        self.notes: list[str] = list(request.person.photo.notes)
+        self.members, stand_ins = members(runtime, request.panel)
+        self.notes: list[str] = [*request.person.photo.notes, *stand_ins]
         self.targets = self._targets()
-        self.scorer = Scorer(runtime, request.reference or request.person, self.targets, request.far)
+        self.scorer = Scorer(runtime, self.members, request.reference or request.person, self.targets, request.far)
         self.crop = request.person.crop(self.method)
         self.window = head_window(request.person)
         self.curves: list[Curve] = []
@@ -104,20 +106,22 @@ class Protect:
     def _targets(self) -> tuple[Person, ...]:
         """The targets, less any that a surrogate takes for the person: towards them there is nothing to gain."""
         kept = []
-        for id in self.request.surrogates:
-            member = self.runtime.recogniser(id)
-            own = embed(member, self.request.person)
-            for target in self.request.targets:
-                if cosine(embed(member, target), own) >= self.runtime.threshold(id, 0.01):
-                    self.notes.append(SAME_PERSON.format(name=target.name, id=id))
-                elif target not in kept:
-                    kept.append(target)
+        for target in self.request.targets:
+            alike = next((m for m in self.members if m.attacked and self._alike(m, target)), None)
+            if alike is None:
+                kept.append(target)
+            else:
+                self.notes.append(SAME_PERSON.format(name=target.name, title=alike.recogniser.card.title))
         if self.request.targets and not kept:
             raise JobError("Every target looks like the person in the photo: choose another target.")
         return tuple(kept)
 
+    def _alike(self, member: Member, target: Person) -> bool:
+        likeness = cosine(embed(member.recogniser, target), embed(member.recogniser, self.request.person))
+        return likeness >= member.recogniser.thresholds.get(0.01, 1.0)
+
     def _run(self) -> Run:
-        surrogates = [self.runtime.recogniser(id) for id in self.request.surrogates]
+        surrogates = [member.recogniser for member in self.members if member.attacked]
         device = self.runtime.device
         targets = torch.cat([t.crop(self.method).pixels for t in self.targets]).to(device) if self.targets else None
         return run(
@@ -137,19 +141,23 @@ class Protect:
         """The picture so far, and a quick estimate of the scores on the 8-bit crop."""
         pasted = paste(self.request.person.photo.pixels, self.crop, snapshot.pixels.cpu())
         eight_bit = (snapshot.pixels.cpu() * 255).round() / 255
-        self.curves.append(Curve(snapshot.step, {m.card.id: self._estimate(m, eight_bit) for m in self.scorer.panel}))
+        self.curves.append(Curve(snapshot.step, {m.id: self._estimate(m, eight_bit) for m in self.members}))
         return self._stage("Making the mask", snapshot, window_of(pasted, self.window))
 
-    def _estimate(self, member: Any, pixels: Tensor) -> tuple[float, float | None]:
+    def _estimate(self, member: Member, pixels: Tensor) -> tuple[float, float | None]:
+        recogniser = member.recogniser
         with torch.inference_mode():
-            row = member.raw(retarget(pixels, self.method.template, member.template))[0].cpu()
-        return self.scorer.cosines(member.card.id, row)[:2]
+            row = recogniser.raw(retarget(pixels, self.method.template, recogniser.template))[0].cpu()
+        return self.scorer.cosines(member.id, row)[:2]
 
     def _stage(self, stage: str, snapshot: Snapshot, preview: np.ndarray | None = None) -> Progress:
         seconds = time.perf_counter() - self.start
         left = seconds / snapshot.step * (snapshot.steps - snapshot.step) if snapshot.step > 1 else None
         before = window_of(self.request.person.photo.pixels, self.window)
-        return Progress(snapshot.step, snapshot.steps, seconds, left, stage, preview, before, tuple(self.curves))
+        rows = tuple(member.row(self.request.far) for member in self.members)
+        return Progress(
+            snapshot.step, snapshot.steps, seconds, left, stage, preview, before, tuple(self.curves), rows
+        )
 
     def _export(self, last: Snapshot, work: Run) -> tuple[bytes, dict[str, Any]]:
         """The file to download, with everything that made it."""
@@ -178,7 +186,7 @@ class Protect:
         if other is None or face is None:
             return ()
         after = Person("file", exported, face)
-        return tuple(compare_cams(member, self.request.person, after, other) for member in self.scorer.panel)
+        return tuple(compare_cams(m.recogniser, self.request.person, after, other) for m in self.members)
 
     def _result(
         self,
@@ -192,7 +200,7 @@ class Protect:
         person, before, after = self.request.person, self.request.person.photo.pixels, exported.pixels
         face_before, face_after = self.crop.pixels, person_crop(exported, person, self.crop)
         notes = [*self.notes]
-        if any(score.role != "judge" and score.matches_self for score in scores):
+        if any(score.role == "surrogate" and score.matches_self for score in scores):
             notes.append(TOO_WEAK)
         if self.request.reference is None:
             notes.append(SAME_PHOTO)

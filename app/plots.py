@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import plotly.graph_objects as go
 
-from app.report import Curve
+from app.report import Curve, PanelRow
 
 # Readable on white and on near-black alike; told apart by dash and marker too.
 COLOURS = ("#6366f1", "#d97706", "#0891b2", "#be185d", "#65a30d", "#7c3aed")
@@ -20,22 +21,22 @@ def label(title: str, role: str) -> str:
     return f"{title} ({WORDS.get(role, 'attacked')})"
 
 
-def score_curves(
-    curves: Sequence[Curve], thresholds: dict[str, float], names: dict[str, str], steps: int | None = None
-) -> go.Figure:
+def score_curves(curves: Sequence[Curve], panel: Sequence[PanelRow], steps: int | None = None) -> go.Figure:
     """Cosines over steps: to the person solid, to the nearest target dotted, each threshold a dashed line.
 
-    `thresholds` and `names` by recogniser id, in the order of the scoreboard; `steps` fixes the axis while
-    the curves still grow.
+    `panel` in the order of the scoreboard; `steps` fixes the axis while the curves still grow.
     """
     figure = go.Figure()
-    for colour, (id, threshold) in zip(COLOURS * 4, thresholds.items(), strict=False):
+    for colour, member in zip(cycle(COLOURS), panel, strict=False):
+        id, threshold = member.recogniser, member.threshold
         rows = [(curve.step, *curve.cosines[id]) for curve in curves if id in curve.cosines]
-        name = names.get(id, id)
+        name = label(member.title, member.role)
         _line(figure, [(step, own) for step, own, _ in rows], f"{name}: you", colour, "solid")
         targets = [(step, to) for step, _, to in rows if to is not None]
         if targets:
             _line(figure, targets, f"{name}: target", colour, "dot")
+        if threshold is None:
+            continue
         figure.add_hline(
             y=threshold,
             line={"color": colour, "width": 1, "dash": "dash"},

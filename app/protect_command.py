@@ -9,6 +9,7 @@ from typing import Any
 
 from app import gallery
 from app.jobs import Request, protect
+from app.panel import FIRST, Panel, default, members, panel_of
 from app.photo import open_photo
 from app.report import Progress, Result, verdict
 from app.runtime import Runtime
@@ -36,7 +37,8 @@ def _protect_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", type=Path, help="another photo of the same person, for a stricter test")
     parser.add_argument("--face", type=int, default=1, help="which face, 1 being the largest")
     parser.add_argument("--box", type=float, nargs=4, metavar=("X0", "Y0", "X1", "Y1"), help="where the face is")
-    parser.add_argument("--surrogate", action="append", metavar="ID", help="recognisers to attack (default: sface)")
+    parser.add_argument("--surrogate", action="append", metavar="ID", help=f"recogniser to attack (default: {FIRST})")
+    _judge_option(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--far", type=float, default=0.01, choices=FARS, help="false-acceptance rate of the thresholds"
@@ -89,7 +91,7 @@ def run_protect(args: argparse.Namespace) -> dict[str, Any]:
         params,
         targets,
         reference,
-        tuple(args.surrogate or ("sface",)),
+        panel_of(runtime.cards, args.surrogate or (), args.judge or ()),
         args.seed,
         args.far,
         kind,
@@ -115,17 +117,40 @@ def _score_parser(parser: argparse.ArgumentParser) -> None:
         "--against", required=True, metavar="PHOTO|NAME", help="a photo of the person to compare with"
     )
     parser.add_argument("--far", type=float, default=0.01, choices=FARS)
+    _judge_option(parser)
     parser.set_defaults(func=run_score)
+
+
+def _judge_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--judge",
+        action="append",
+        metavar="ID",
+        help="recogniser that only scores the file; may be given several times (default: every judge that is here)",
+    )
+
+
+def attacked_in(settings: Any) -> set[str]:
+    """The recognisers that a file of ours says it was made against; none for any other file."""
+    try:
+        return {str(checkpoint["id"]) for checkpoint in settings["provenance"]["checkpoints"]}
+    except (KeyError, TypeError):
+        return set()
 
 
 def run_score(args: argparse.Namespace) -> dict[str, Any]:
     """Score the largest face of a photo against a person."""
     runtime = Runtime()
     probe = person_at(runtime, args.photo)
-    scores = Scorer(runtime, person_at(runtime, args.against), (), args.far).file(probe.photo, probe.face)
-    checkpoints = [{"id": s.recogniser, "sha256": runtime.cards[s.recogniser].sha256} for s in scores]
+    ids = args.judge or default(runtime.cards).ids
+    attacked = attacked_in(probe.photo.settings)
+    chosen = Panel(tuple(id for id in ids if id in attacked), tuple(id for id in ids if id not in attacked))
+    panel, notes = members(runtime, chosen)
+    scores = Scorer(runtime, panel, person_at(runtime, args.against), (), args.far).file(probe.photo, probe.face)
+    checkpoints = [{"id": member.id, "sha256": member.recogniser.card.sha256} for member in panel]
     return {
         "rows": [s.as_dict() for s in scores],
         "verdict": verdict(scores),
+        "notes": list(notes),
         "provenance": {"checkpoints": checkpoints},
     }

@@ -9,18 +9,24 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Score:
+class PanelRow:
+    """A recogniser as a line of a figure or of a table."""
+
+    recogniser: str  # its id
+    title: str
+    role: str  # "surrogate": the method attacked it in this run; "judge": held out, the method never saw it
+    threshold: float | None  # cosine; None where it was never measured at the chosen false-acceptance rate
+
+
+@dataclass(frozen=True)
+class Score(PanelRow):
     """One recogniser's view of one file: cosines against its threshold at a stated false-acceptance rate.
 
     `to_self` and `to_target` are None where no face was found in the file. `distance` and
     `distance_threshold` are Euclidean, for networks whose users compare that way (dlib: 0.6).
     """
 
-    recogniser: str  # its id
-    title: str
-    role: str  # "surrogate": the method attacked it; "judge": no method has ever seen it
     far: float
-    threshold: float
     threshold_data: str
     to_self: float | None
     to_target: float | None
@@ -29,20 +35,27 @@ class Score:
     distance_threshold: float | None = None
 
     @property
-    def matches_self(self) -> bool:
-        """Whether the recogniser still takes the face for the same person."""
-        return self.to_self is not None and self.to_self >= self.threshold
+    def matches_self(self) -> bool | None:
+        """Whether the recogniser still takes the face for the same person; None without a threshold."""
+        return self._matches(self.to_self)
 
     @property
-    def matches_target(self) -> bool:
-        """Whether the recogniser takes the face for a target."""
-        return self.to_target is not None and self.to_target >= self.threshold
+    def matches_target(self) -> bool | None:
+        """Whether the recogniser takes the face for a target; None without a threshold."""
+        return self._matches(self.to_target)
+
+    def _matches(self, value: float | None) -> bool | None:
+        if self.threshold is None:
+            return None
+        return value is not None and value >= self.threshold
 
     @property
     def word(self) -> str:
         """The verdict as words, since colour alone must never carry it."""
         if self.to_self is None:
             return "no face found"
+        if self.threshold is None:
+            return "no verdict: no threshold yet"
         return "matches you" if self.matches_self else "does not match you"
 
     def as_dict(self) -> dict[str, Any]:
@@ -70,6 +83,7 @@ class Progress:
     preview: np.ndarray | None = None
     before: np.ndarray | None = None
     curves: tuple[Curve, ...] = ()
+    panel: tuple[PanelRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,8 +161,10 @@ def verdict(scores: tuple[Score, ...]) -> str:
     if all(score.to_self is None for score in scores):
         return "No face is found in the file any more, so no recogniser could compare it."
     far = f"at a false-acceptance rate of {scores[0].far:.1%}".replace(".0%", "%").replace("%", " %")
-    attacked = [score for score in scores if score.role != "judge"]
-    judges = [score for score in scores if score.role == "judge"]
+    attacked = [score for score in scores if score.role != "judge" and score.threshold is not None]
+    judges = [score for score in scores if score.role == "judge" and score.threshold is not None]
+    if not attacked and not judges:
+        return "No recogniser that is on has a threshold yet, so there are likenesses but no verdict."
     parts = []
     if attacked:
         free = sum(not score.matches_self for score in attacked)
@@ -158,9 +174,10 @@ def verdict(scores: tuple[Score, ...]) -> str:
             f"no longer {verb} you"
         )
     if judges:
-        held = sum(score.matches_self for score in judges)
+        held = sum(bool(score.matches_self) for score in judges)
         if len(judges) == 1:
-            parts.append("the held-out judge still does" if held else "the held-out judge does not match you")
+            still = "still does" if attacked else "matches you"
+            parts.append(f"the held-out judge {still if held else 'does not match you'}")
         else:
             parts.append(f"{held} of {len(judges)} held-out judges still match you")
     return "; ".join(parts) + f" ({far})."

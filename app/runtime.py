@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from engines.checkpoints import CheckpointError, registry
+from engines.checkpoints import Checkpoint, checkpoint, here, locate, registry
 from engines.detect import Detector
 from engines.recognise import Recogniser, load
+from engines.watched import Report
 
-PANEL = ("sface", "dlib-resnet")  # what scores every result by default: a surrogate and a held-out judge
+REMOTE = ("hub", "frbench")  # sources whose files come over the network
+MEMORY_MB = 1024.0  # what loaded recognisers may take where LARVATUS_MEMORY_MB says nothing else
 
 
 class Runtime:
-    """Loads each network once, on first use. Safe to share between threads."""
+    """Loads each network on first use, and drops the least recently used above its budget. For any thread.
 
-    def __init__(self, device: str | None = None, panel: tuple[str, ...] = PANEL):
+    `budget`: bytes that loaded recognisers may take together.
+    """
+
+    def __init__(self, device: str | None = None, budget: int | None = None):
         self.device = device or os.environ.get("LARVATUS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.panel_ids = panel
-        self.cards = registry()
+        self.budget = _budget() if budget is None else budget
         self.work = threading.Lock()  # one heavy job at a time: two on the same cores would both crawl
         self._loading = threading.RLock()
-        self._recognisers: dict[str, Recogniser] = {}
+        self._recognisers: OrderedDict[str, Recogniser] = OrderedDict()
         self._detector: Detector | None = None
+
+    @property
+    def cards(self) -> dict[str, Checkpoint]:
+        """The registry as it is now."""
+        return registry()
 
     @property
     def detector(self) -> Detector:
@@ -37,22 +47,45 @@ class Runtime:
 
     def recogniser(self, id: str) -> Recogniser:
         """The recogniser of that registry id; CheckpointError with one sentence where it cannot be had."""
+        card = checkpoint(id)
+        if card.source in REMOTE and not self._has(id) and not here(card):
+            self.pull(id)  # outside the lock: a slow download must not keep the others waiting
         with self._loading:
             if id not in self._recognisers:
                 self._recognisers[id] = load(id, device=self.device)
+            self._recognisers.move_to_end(id)
+            self._drop()
             return self._recognisers[id]
 
-    def threshold(self, id: str, far: float) -> float:
-        """The cosine at which a recogniser accepts a share `far` of strangers; CheckpointError where unmeasured."""
-        limit = self.recogniser(id).thresholds.get(far)
-        if limit is None:
-            raise CheckpointError(f"{id} has no threshold at FAR {far:g} yet: measure it with `weights verify {id}`.")
-        return limit
+    def pull(self, id: str, report: Report | None = None) -> None:
+        """Bring a network's file here, checked; `report(done, total)` hears of the bytes. Raises CheckpointError."""
+        locate(checkpoint(id), report)
 
-    def panel(self) -> tuple[Recogniser, ...]:
-        """The recognisers that score every result: surrogates first, then judges."""
-        members = [self.recogniser(id) for id in self.panel_ids]
-        return tuple(sorted(members, key=lambda member: member.card.role == "judge"))
+    def loaded(self) -> dict[str, int]:
+        """The bytes that each loaded recogniser takes, the least recently used first."""
+        with self._loading:
+            return {id: member.nbytes for id, member in self._recognisers.items()}
+
+    def _has(self, id: str) -> bool:
+        with self._loading:
+            return id in self._recognisers
+
+    def _drop(self) -> None:
+        """Forget the least recently used above the budget; the one just asked for always stays."""
+        while len(self._recognisers) > 1 and sum(self.loaded().values()) > self.budget:
+            self._recognisers.popitem(last=False)
+
+
+def _budget() -> int:
+    """LARVATUS_MEMORY_MB in bytes; ValueError in one sentence where it is no positive number."""
+    text = os.environ.get("LARVATUS_MEMORY_MB") or str(MEMORY_MB)
+    try:
+        megabytes = float(text)
+    except ValueError:
+        megabytes = 0.0
+    if not 0 < megabytes < float("inf"):
+        raise ValueError(f"LARVATUS_MEMORY_MB is {text!r}: give the megabytes for recognisers, for example 1024.")
+    return int(megabytes * 1e6)
 
 
 def gpu(function: Callable[..., Any]) -> Callable[..., Any]:

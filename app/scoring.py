@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from app import photo as photos
+from app.panel import Member
 from app.photo import Photo
 from app.report import Score
 from app.runtime import Runtime
@@ -88,20 +89,27 @@ def overlap(a: Face, b: Face) -> float:
 
 
 class Scorer:
-    """A panel that knows one person and some targets, and scores files against them."""
+    """The members of a panel, who know one person and some targets, score files against them."""
 
-    def __init__(self, runtime: Runtime, person: Person, targets: Sequence[Person], far: float = 0.01):
+    def __init__(
+        self,
+        runtime: Runtime,
+        members: Sequence[Member],
+        person: Person,
+        targets: Sequence[Person] = (),
+        far: float = 0.01,
+    ):
         if far not in FARS:
             raise JobError("Thresholds are known at a false-acceptance rate of 0.01 and 0.001: choose one of them.")
-        self.runtime, self.far, self.panel = runtime, far, runtime.panel()
-        self.own = {member.card.id: embed(member, person) for member in self.panel}
-        self.targets = {member.card.id: {t.name: embed(member, t) for t in targets} for member in self.panel}
+        self.runtime, self.far, self.members = runtime, far, members
+        self.own = {m.id: embed(m.recogniser, person) for m in members}
+        self.targets = {m.id: {t.name: embed(m.recogniser, t) for t in targets} for m in members}
 
     def file(self, data: bytes | Photo, like: Face) -> tuple[Score, ...]:
         """Score a file: decode, detect, take the face that is where `like` was, align, embed; a row a recogniser."""
         picture = data if isinstance(data, Photo) else photos.load(data)
         face = self.find_again(picture, like)
-        return tuple(self._row(member, face and Person("file", picture, face)) for member in self.panel)
+        return tuple(self._row(member, face and Person("file", picture, face)) for member in self.members)
 
     def find_again(self, picture: Photo, like: Face) -> Face | None:
         """The face of `picture` where `like` was, or None. One that only a drawn box found is sought in that box."""
@@ -117,21 +125,18 @@ class Scorer:
         to_target, name = max(near, default=(None, None))
         return cosine(row, self.own[id]), to_target, name
 
-    def _row(self, member: Recogniser, probe: Person | None) -> Score:
-        card = member.card
+    def _row(self, member: Member, probe: Person | None) -> Score:
+        card = member.recogniser.card
         limit = card.euclidean
         common = {
-            "recogniser": card.id,
-            "title": card.title,
-            "role": card.role,
+            **asdict(member.row(self.far)),
             "far": self.far,
-            "threshold": self.runtime.threshold(card.id, self.far),
             "threshold_data": card.threshold_data,
             "distance_threshold": limit,
         }
         if probe is None:
             return Score(**common, to_self=None, to_target=None, target=None)
-        row = embed(member, probe)
+        row = embed(member.recogniser, probe)
         to_self, to_target, name = self.cosines(card.id, row)
         distance = float((row - self.own[card.id]).norm()) if limit is not None else None
         return Score(**common, to_self=to_self, to_target=to_target, target=name, distance=distance)

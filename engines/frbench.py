@@ -137,6 +137,7 @@ class FrbenchRecogniser:
         self._fr = fr.to(device).eval().requires_grad_(False)
         self.template = _template(self._fr)
         self.features_layer = _last_maps(self._fr.backbone, self.template.size)
+        self.nbytes = sum(tensor.nbytes for tensor in (*self._fr.parameters(), *self._fr.buffers()))
 
     def raw(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> embeddings (N, D) as the network gives them; differentiable."""

@@ -23,6 +23,7 @@ class Recogniser(Protocol):
     template: Template
     thresholds: dict[float, float]
     features_layer: nn.Module
+    nbytes: int  # of memory that the network takes
 
     def raw(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> embeddings (N, D) as the network gives them."""
@@ -53,6 +54,7 @@ class FaceNetwork:
         self._net = net.to(device).eval().requires_grad_(False)
         self._scale, self._offset = architecture.scale, architecture.offset
         self.features_layer = architecture.features(self._net)
+        self.nbytes = nbytes(self._net)
 
     def raw(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> embeddings (N, D) as the network gives them; differentiable."""
@@ -61,6 +63,11 @@ class FaceNetwork:
     def embed(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> unit rows (N, D); differentiable."""
         return F.normalize(self.raw(pixels), dim=1)
+
+
+def nbytes(net: nn.Module) -> int:
+    """The bytes that a network's parameters and buffers take."""
+    return sum(tensor.nbytes for tensor in (*net.parameters(), *net.buffers()))
 
 
 def load(id: str, device: str = "cpu") -> Recogniser:

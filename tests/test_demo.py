@@ -25,7 +25,7 @@ from app.demo.photo_events import PhotoEvents
 from app.demo.protect_events import RunEvents
 from app.demo.session import Desk
 from app.demo.setting_events import preset_of
-from app.report import Curve, Score
+from app.report import Curve, PanelRow, Score
 from app.runtime import Runtime
 from app.scoring import JobError
 from engines.methods import METHODS
@@ -132,16 +132,17 @@ def test_restored_settings_are_checked_one_by_one():
 
 
 def test_everything_shown_is_escaped():
-    score = Score("x", "<i>x", "judge", 0.01, 0.3, "LFW", 0.1, 0.2, "<script>alert(1)</script>")
+    score = Score("x", "<i>x", "judge", 0.3, 0.01, "LFW", 0.1, 0.2, "<script>alert(1)</script>")
     assert "<script>" not in scoreboard._row(0, score, None) and "<i>x" not in scoreboard._row(0, score, None)
     assert "<b>" not in scoreboard.alert("<b>") and "<b>" not in scoreboard.said("<b>")
 
 
 def test_curves_draw_each_threshold_as_a_line():
     figure = plots.score_curves(
-        [Curve(1, {"a": (0.9, 0.1)}), Curve(2, {"a": (0.5, None)})], {"a": 0.3}, {"a": "judge"}
+        [Curve(1, {"a": (0.9, 0.1), "b": (0.9, None)}), Curve(2, {"a": (0.5, None)})],
+        (PanelRow("a", "A", "judge", 0.3), PanelRow("b", "B", "surrogate", None)),
     )
-    assert len(figure.data) == 2 and figure.layout.shapes[0].y0 == 0.3
+    assert len(figure.data) == 3 and len(figure.layout.shapes) == 1 and figure.layout.shapes[0].y0 == 0.3
     assert figure.layout.paper_bgcolor == "rgba(0,0,0,0)"
 
 
@@ -281,6 +282,8 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
         "far",
         "format",
         "quality",
+        "surrogates",
+        "judges",
     ]
     photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
     file, report = client.predict(
@@ -288,6 +291,17 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
     )
     assert Path(file).read_bytes().startswith(b"\x89PNG") and Path(file).name == report["file"]
     assert report["provenance"]["provenance"]["seed"] == 3 and report["rows"][0]["recogniser"]
+    job = {"photo": photo, "targets": [gallery.HOPPER], "params": {"steps": 2}, "api_name": "/protect"}
+    _, report = client.predict(**job, surrogates=["sface"], judges=["dlib-resnet"])
+    roles = [(row["recogniser"], row["role"]) for row in report["rows"]]
+    assert roles == [("sface", "surrogate"), ("dlib-resnet", "judge")]
+    for change, says in (
+        ({"surrogates": ["dlib-resnet"]}, "held-out judge"),
+        ({"judges": ["nosuch"]}, "no recogniser called"),
+        ({"judges": "sface"}, "lists of ids"),
+    ):
+        with pytest.raises(Exception, match=says):
+            client.predict(**job, **change)
     with pytest.raises(Exception, match="no setting called"):
         client.predict(photo=photo, targets=[gallery.HOPPER], params={"step": 2}, api_name="/protect")
 

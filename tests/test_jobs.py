@@ -13,6 +13,7 @@ from app import gallery
 from app import photo as photos
 from app.__main__ import main
 from app.jobs import Request, protect
+from app.panel import Panel, members
 from app.report import Progress, Result, Score, verdict
 from app.scoring import JobError, Scorer, cosine, embed, find_person
 
@@ -74,8 +75,8 @@ def test_progress_previews_and_curves(done):
 def test_survival_and_grad_cam_are_measured(done):
     _, result = done
     assert [s.id for s in result.survival] == ["jpeg30", "resize-half", "blur3", "noise0.003"]
-    assert all(len(s.scores) == 2 and s.tile.dtype == np.uint8 for s in result.survival)
-    assert {c.recogniser for c in result.cams} == {"sface", "dlib-resnet"}
+    assert all(len(s.scores) == len(result.scores) and s.tile.dtype == np.uint8 for s in result.survival)
+    assert {c.recogniser for c in result.cams} == {s.recogniser for s in result.scores} >= {"sface", "dlib-resnet"}
     assert all(c.reference == gallery.HOPPER and c.top > 0 and c.before.shape == c.after.shape for c in result.cams)
 
 
@@ -126,7 +127,7 @@ def test_cancel_gives_no_result_and_frees_the_lock(runtime, astronaut, hopper):
 
 def test_a_face_that_is_not_there_any_more_is_said(runtime, astronaut):
     blank = photos.Photo(torch.full_like(astronaut.photo.pixels, 90), "PNG")
-    rows = Scorer(runtime, astronaut, ()).file(blank, astronaut.face)
+    rows = Scorer(runtime, members(runtime)[0], astronaut).file(blank, astronaut.face)
     assert all(row.to_self is None and row.word == "no face found" for row in rows)
     assert "No face" in verdict(rows)
 
@@ -157,11 +158,11 @@ def test_refusals(runtime, astronaut, hopper):
     with pytest.raises(JobError, match="every target|Every target"):
         list(protect(runtime, Request(astronaut, targets=(astronaut,))))
     with pytest.raises(JobError, match="0.01"):
-        Scorer(runtime, astronaut, (), far=0.5)
+        Scorer(runtime, (), astronaut, far=0.5)
     with pytest.raises(JobError, match="built-in"):
         gallery.person(runtime, "Nobody")
     with pytest.raises(ValueError, match="held-out judge"):
-        list(protect(runtime, Request(astronaut, targets=(hopper,), surrogates=("dlib-resnet",))))
+        list(protect(runtime, Request(astronaut, targets=(hopper,), panel=Panel(("dlib-resnet",)))))
 
 
 def test_command_line_protects(astronaut_file, hopper_file, tmp_path, capsys):

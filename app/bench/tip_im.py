@@ -110,7 +110,7 @@ def protection(
     only: Sequence[str] = tuple(VARIANTS),
 ) -> dict[str, Any]:
     """Tables 3 and 4: a row a method, recogniser and protocol."""
-    runtime = Runtime(panel=(surrogate, judge))
+    runtime = Runtime()
     scene = identification(folder, identities, seed)
     pixels, targets = crops(scene.probes), crops(scene.targets)
     galleries = [Gallery(runtime.recogniser(id), scene) for id in (surrogate, judge)]
@@ -123,7 +123,7 @@ def protection(
         rows += _rows(runtime, scene, galleries, name, pixels, done, (time.perf_counter() - start) / len(pixels))
     return {
         "rows": rows,
-        "provenance": _provenance(runtime, "python -m app bench tip-im --data DIR", seed, scene),
+        "provenance": _provenance(galleries, "python -m app bench tip-im --data DIR", seed, scene),
     }
 
 
@@ -170,7 +170,7 @@ def _rows(
 
 def naturalness(folder: Path, faces: int = 50, seed: int = 0, surrogate: str = "sface") -> dict[str, Any]:
     """Table 5: mean PSNR, SSIM, MMD over γ, with Rank-1-T beside them."""
-    runtime = Runtime(panel=(surrogate,))
+    runtime = Runtime()
     scene = identification(folder, faces, seed)
     pixels, targets = crops(scene.probes), crops(scene.targets)
     gallery = Gallery(runtime.recogniser(surrogate), scene)
@@ -189,11 +189,11 @@ def naturalness(folder: Path, faces: int = 50, seed: int = 0, surrogate: str = "
         )
     return {
         "rows": rows,
-        "provenance": _provenance(runtime, "python -m app bench tip-im --table gamma --data DIR", seed, scene),
+        "provenance": _provenance([gallery], "python -m app bench tip-im --table gamma --data DIR", seed, scene),
     }
 
 
-def _provenance(runtime: Runtime, command: str, seed: int, scene: Identification) -> dict[str, Any]:
+def _provenance(galleries: list[Gallery], command: str, seed: int, scene: Identification) -> dict[str, Any]:
     return {
         "command": command,
         "seed": seed,
@@ -201,7 +201,7 @@ def _provenance(runtime: Runtime, command: str, seed: int, scene: Identification
         "probes": len(scene.probes),
         "gallery": len(scene.gallery),
         "targets": len(scene.targets),
-        "checkpoints": [{"id": id, "sha256": runtime.cards[id].sha256} for id in runtime.panel_ids],
+        "checkpoints": [{"id": g.recogniser.card.id, "sha256": g.recogniser.card.sha256} for g in galleries],
     }
 
 

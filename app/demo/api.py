@@ -18,6 +18,7 @@ from app import gallery
 from app.demo.errors import sentence
 from app.demo.session import taken
 from app.jobs import Request, protect
+from app.panel import PanelError, panel_of
 from app.report import Result
 from app.runtime import Runtime
 from app.scoring import JobError, Person, find_person
@@ -45,6 +46,8 @@ class Api:
         far: float = 0.01,
         format: str = "PNG",
         quality: float = 95,
+        surrogates: list[str] | None = None,
+        judges: list[str] | None = None,
     ) -> tuple[str, dict[str, Any]]:
         """Protect the largest face in a photo, and score the exported file.
 
@@ -59,6 +62,8 @@ class Api:
             far: False-acceptance rate of the thresholds: 0.01 or 0.001.
             format: PNG or JPEG.
             quality: JPEG quality, 1 to 100.
+            surrogates: Ids of the recognisers to attack; none means the usual one.
+            judges: Ids of the recognisers that only score the file; none means every judge that is there.
 
         Returns:
             The protected file, and the report: scores, verdict, survival, provenance.
@@ -74,6 +79,7 @@ class Api:
                 read(params),
                 tuple(people),
                 self._person(reference) if reference else None,
+                panel_of(self.runtime.cards, ids(surrogates), ids(judges)),
                 seed=int(seed or 0),
                 far=float(far),
                 format=format,
@@ -105,6 +111,13 @@ def read(params: Any) -> dict[str, Any]:
     return values
 
 
+def ids(given: Any) -> list[str]:
+    """Ids given as a list. Raises PanelError."""
+    if not isinstance(given or [], list) or not all(isinstance(id, str) for id in given or []):
+        raise PanelError('Surrogates and judges are lists of ids, such as ["sface"].')
+    return list(given or [])
+
+
 def add(runtime: Runtime, folder: Path) -> None:
     """Add the endpoint to the Blocks being built; nothing of it is seen on the page."""
     with gr.Column(visible=False):
@@ -122,6 +135,8 @@ def add(runtime: Runtime, folder: Path) -> None:
             gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
             gr.Radio(list(FORMATS), value="PNG", label="format: PNG or JPEG"),
             gr.Number(95, label="quality: of a JPEG, 1 to 100"),
+            gr.JSON(value=[], label="surrogates: ids of the recognisers to attack; none means the usual one"),
+            gr.JSON(value=[], label="judges: ids that only score the file; none means every judge that is there"),
         ]
         outputs = [
             gr.File(label="the protected file"),

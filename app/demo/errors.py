@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from app.panel import PanelError
 from app.photo import PhotoError
 from app.scoring import JobError
 from engines.checkpoints import CheckpointError
@@ -11,7 +12,7 @@ from engines.face import FaceError
 from engines.method import MethodError
 from engines.params import ParamError
 
-SENTENCES = (JobError, MethodError, ParamError, PhotoError, CheckpointError, FaceError)
+SENTENCES = (JobError, PanelError, MethodError, ParamError, PhotoError, CheckpointError, FaceError)
 OURS = "Something went wrong on our side, and nothing was exported. Try again; if it stays, try another photo."
 
 

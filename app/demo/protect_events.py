@@ -63,7 +63,7 @@ class RunEvents:
                         session.shown = shown.finished(self.view, session, item)
                         yield {**session.shown, **shown.idle(self.view, scoreboard.said("Done."))}
                         return
-                    yield shown.live(self.view, self.runtime, session, item, job.far)
+                    yield shown.live(self.view, session, item)
             end = scoreboard.said(shown.stopped(session))
         except Exception as error:
             end = scoreboard.alert(sentence(error))

@@ -85,7 +85,8 @@ def _own(score: Score, before: Score | None, colour: str) -> str:
     if score.to_self is None:
         return "no face found in the file"
     first = f"{before.to_self:.2f} → " if before and before.to_self is not None else ""
-    text = f'<span class="lv-num">{first}<b>{score.to_self:.2f}</b> / {score.threshold:.2f}</span>'
+    limit = "no threshold yet" if score.threshold is None else f"{score.threshold:.2f}"
+    text = f'<span class="lv-num">{first}<b>{score.to_self:.2f}</b> / {limit}</span>'
     bar = scale(score.to_self, score.threshold, colour)
     far = ""
     if score.distance is not None and score.distance_threshold is not None:
@@ -100,18 +101,24 @@ def _own(score: Score, before: Score | None, colour: str) -> str:
 def _target(score: Score) -> str:
     if score.to_target is None:
         return "no target"
-    word = "matches" if score.matches_target else "does not match"
-    return f'<span class="lv-num">{score.to_target:.2f}</span><small>{word} {escape(score.target or "")}</small>'
+    words = {True: "matches ", False: "does not match ", None: ""}
+    name = escape(score.target or "")
+    return f'<span class="lv-num">{score.to_target:.2f}</span><small>{words[score.matches_target]}{name}</small>'
 
 
-def scale(value: float, threshold: float, colour: str) -> str:
-    """A small bar from -0.4 to 1 with the threshold as a line."""
-    width, line = (max(0.0, min(1.0, (v - LOW) / (HIGH - LOW))) * 100 for v in (value, threshold))
-    label = f"cosine {value:.2f}, threshold {threshold:.2f}"
+def scale(value: float, threshold: float | None, colour: str) -> str:
+    """A small bar from -0.4 to 1 with the threshold, where there is one, as a line."""
+    label = f"cosine {value:.2f}" + ("" if threshold is None else f", threshold {threshold:.2f}")
+    line = "" if threshold is None else f'<i style="left:{_place(threshold):.1f}%"></i>'
     return (
         f'<div class="lv-scale" role="img" aria-label="{label}" title="{label}">'
-        f'<b style="width:{width:.1f}%;background:{colour}"></b><i style="left:{line:.1f}%"></i></div>'
+        f'<b style="width:{_place(value):.1f}%;background:{colour}"></b>{line}</div>'
     )
+
+
+def _place(cosine: float) -> float:
+    """Where a cosine is on the scale, 0 to 100."""
+    return max(0.0, min(1.0, (cosine - LOW) / (HIGH - LOW))) * 100
 
 
 def percent(far: float) -> str:
@@ -139,7 +146,8 @@ def tiles(strip: Sequence[Survival]) -> str:
 def _short(score: Score) -> str:
     if score.to_self is None:
         return "no face found"
-    return f"{'matches you' if score.matches_self else 'does not match'}, {score.to_self:.2f}"
+    words = {True: "matches you, ", False: "does not match, ", None: ""}
+    return f"{words[score.matches_self]}{score.to_self:.2f}"
 
 
 def cams(pairs: Sequence[Cam]) -> str:

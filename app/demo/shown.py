@@ -11,7 +11,6 @@ from app.demo import scoreboard
 from app.demo.protect import View
 from app.demo.session import FACE, Session
 from app.report import Progress, Result
-from app.runtime import Runtime
 
 Updates = dict[Any, Any]
 READY = '<p class="lv-verdict">Press Protect to see what recognisers make of this photo.</p>'
@@ -69,7 +68,7 @@ def waiting(view: View, ahead: int = 0) -> Updates:
     }
 
 
-def live(view: View, runtime: Runtime, session: Session, item: Progress, far: float) -> Updates:
+def live(view: View, session: Session, item: Progress) -> Updates:
     """A job under way: the bar, and where there is a new picture that and the curves."""
     session.step, session.steps = item.step, item.steps
     out: Updates = {view.status: scoreboard.progress(item)}
@@ -85,13 +84,10 @@ def live(view: View, runtime: Runtime, session: Session, item: Progress, far: fl
         }
     before = session.views[FACE][0]
     session.views[FACE] = (before, session.save(item.preview))
-    panel = runtime.panel()
-    thresholds = {member.card.id: runtime.threshold(member.card.id, far) for member in panel}
-    names = {member.card.id: plots.label(member.card.title, member.card.role) for member in panel}
     slider = gr.update(value=session.views[FACE], visible=True)
     return out | {
         view.slider: slider,
-        view.curves: plots.score_curves(item.curves, thresholds, names, item.steps),
+        view.curves: plots.score_curves(item.curves, item.panel, item.steps),
     }
 
 
@@ -99,8 +95,6 @@ def finished(view: View, session: Session, result: Result, above: str = "") -> U
     """A result in every place that shows one; `above` is HTML over the verdict."""
     file, settings = session.keep(result)
     shown = gr.update(visible=True)
-    thresholds = {score.recogniser: score.threshold for score in result.scores}
-    names = {score.recogniser: plots.label(score.title, score.role) for score in result.scores}
     return {
         view.verdict: above + scoreboard.verdict(result),
         view.view: gr.update(value=FACE, visible=True),
@@ -108,7 +102,7 @@ def finished(view: View, session: Session, result: Result, above: str = "") -> U
         view.save: shown,
         view.details: shown,
         view.board: scoreboard.board(result),
-        view.curves: plots.score_curves(result.curves, thresholds, names),
+        view.curves: plots.score_curves(result.curves, result.scores),
         view.survival: scoreboard.tiles(result.survival),
         view.cams: scoreboard.cams(result.cams),
         view.provenance: scoreboard.provenance(result),
