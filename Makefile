@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 FACES ?= 2
 DATA ?= ../shared/data
 
-.PHONY: setup demo test lint bench-tipim clean
+.PHONY: setup demo test lint bench-tipim bench-panel clean
 
 setup: $(VENV)/.ready
 
@@ -34,6 +34,9 @@ lint: $(VENV)/.ready
 
 bench-tipim: $(VENV)/.ready
 	$(BIN)/python -m app bench tip-im-speed --faces $(FACES) --data $(DATA)
+
+bench-panel: $(VENV)/.ready
+	$(BIN)/python -m app bench panel
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache
