@@ -183,14 +183,19 @@ def _check_pixels(method: Method, pixels: Tensor, what: str) -> None:
 def _check_scene(method: Method, scene: Scene) -> None:
     if "surrogates" in method.needs and not scene.surrogates:
         raise MethodError(f"{method.title} needs at least one surrogate recogniser: switch one on.")
-    for recogniser in scene.surrogates:
+    check_surrogates(scene.surrogates)
+    if "targets" in method.needs:
+        if scene.targets is None or not len(scene.targets):
+            raise MethodError(f"{method.title} needs at least one target face: add a photo or pick a built-in one.")
+        _check_pixels(method, scene.targets, "A target face")
+
+
+def check_surrogates(recognisers: Sequence[Recogniser]) -> None:
+    """What may be attacked, in a run or in a training: MethodError for a judge or an untrained network."""
+    for recogniser in recognisers:
         if recogniser.card.role == "judge":
             raise MethodError(
                 f"{recogniser.card.id} is a held-out judge: choose a surrogate, or its score would prove nothing."
             )
         if recogniser.card.state != "trained":
             raise MethodError(f"{recogniser.card.id} is not trained: choose a trained recogniser.")
-    if "targets" in method.needs:
-        if scene.targets is None or not len(scene.targets):
-            raise MethodError(f"{method.title} needs at least one target face: add a photo or pick a built-in one.")
-        _check_pixels(method, scene.targets, "A target face")
