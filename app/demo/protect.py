@@ -9,6 +9,7 @@ import gradio as gr
 
 from app import gallery
 from app.demo.controls import Controls
+from app.demo.scoreboard import CURVES
 from app.demo.session import FACE, VIEWS
 from engines.methods import METHODS
 
@@ -259,10 +260,7 @@ def _details(found: dict[str, Any]) -> None:
         found["board"] = gr.HTML(elem_id="lv-board")
     with gr.Accordion("Likeness while the mask forms", open=True) as found["curves_fold"]:
         found["curves"] = gr.Plot(show_label=False, container=False, elem_id="lv-curves")
-        gr.HTML(
-            "Estimate while running; the scoreboard is measured on the exported file.",
-            elem_classes="lv-quiet",
-        )
+        gr.HTML(CURVES, elem_classes="lv-quiet")
     with gr.Accordion("What survives", open=True) as found["survival_fold"]:
         found["survival"] = gr.HTML(elem_id="lv-survival")
     with gr.Accordion("Where recognisers look", open=True) as found["cams_fold"]:

@@ -15,9 +15,13 @@ from app.plots import COLOURS, HIGH, LOW
 from app.report import Cam, Progress, Result, Score, Survival
 
 ROLES = {
-    "judge": ("held-out judge", "the method never saw it"),
-    "surrogate": ("attacked (surrogate)", "the method worked against it"),
+    "judge": ("held-out judge", "held-out judge: the method never saw it"),
+    "surrogate": ("attacked (surrogate)", "attacked (surrogate): the method worked against it"),
 }
+CURVES = (
+    "Solid: likeness to you. Dotted: to the target. Dashed: threshold. "
+    "An estimate while running; the scoreboard is measured on the exported file."
+)
 
 
 def picture(pixels: np.ndarray, side: int, alt: str) -> str:
@@ -127,31 +131,31 @@ def percent(far: float) -> str:
 
 
 def tiles(strip: Sequence[Survival]) -> str:
-    """The survival strip: a tile a distortion, with each recogniser's verdict in words."""
+    """The survival strip: a tile a distortion, below it one line a recogniser; the marks are explained once."""
     found = []
     for part in strip:
-        words = "".join(
-            f"<div>{mark(None if s.to_self is None else s.matches_self, s.title)}"
-            f'<span class="lv-quiet"> {_short(s)}</span></div>'
-            for s in part.scores
-        )
+        lines = "".join(_line(score) for score in part.scores)
         found.append(
-            f"<figure>{picture(part.tile, 200, part.label)}<figcaption><b>{escape(part.label)}</b>{words}"
+            f"<figure>{picture(part.tile, 200, part.label)}<figcaption><b>{escape(part.label)}</b>{lines}"
             "</figcaption></figure>"
         )
-    note = '<p class="lv-caption">The exported file, changed as websites do, and scored again.</p>'
-    return f'<div class="lv-tiles">{"".join(found)}</div>{note}'
+    key = f"{mark(True, 'matches you')} {mark(False, 'does not match you')} " + "□ no face found, or no threshold"
+    note = "The exported file, changed as websites do, and scored again: likeness to you (cosine)."
+    return f'<div class="lv-tiles">{"".join(found)}</div><p class="lv-caption lv-key">{note} {key}</p>'
 
 
-def _short(score: Score) -> str:
-    if score.to_self is None:
-        return "no face found"
-    words = {True: "matches you, ", False: "does not match, ", None: ""}
-    return f"{words[score.matches_self]}{score.to_self:.2f}"
+def _line(score: Score) -> str:
+    """One recogniser in a tile: mark, name, likeness; the words are in its tooltip and read aloud."""
+    words, value = f"{score.title}: {score.word}", "no face" if score.to_self is None else f"{score.to_self:.2f}"
+    shape = mark(None if score.to_self is None else score.matches_self, "")
+    return (
+        f'<div class="lv-line" title="{escape(words)}" aria-label="{escape(words)}, {value}">{shape}'
+        f'<span>{escape(score.title)}</span><span class="lv-num">{value}</span></div>'
+    )
 
 
 def cams(pairs: Sequence[Cam]) -> str:
-    """Grad-CAM before | after for each recogniser, on one scale."""
+    """Grad-CAM before | after for each recogniser, on one scale a pair; what it shows is said once."""
     if not pairs:
         return '<p class="lv-caption">Nothing to show: there is no other photo or target to compare with.</p>'
     found = []
@@ -161,12 +165,11 @@ def cams(pairs: Sequence[Cam]) -> str:
             for pixels, when in ((cam.before, "before"), (cam.after, "after"))
         )
         found.append(
-            f'<figure><div class="lv-two">{two}</div><figcaption class="lv-quiet">Where '
-            f"<b>{escape(cam.title)}</b> sees what would raise the likeness to "
-            f"{escape(cam.reference)} (Grad-CAM).</figcaption></figure>"
+            f'<figure><figcaption><b>{escape(cam.title)}</b></figcaption><div class="lv-two">{two}</div></figure>'
         )
-    ramp = '<p class="lv-ramp lv-quiet">none <i></i> most; one scale for before and after</p>'
-    return f'<div class="lv-pairs">{"".join(found)}</div>{ramp}'
+    what = f"Where each recogniser sees what would raise the likeness to {pairs[0].reference} (Grad-CAM)."
+    ramp = '<p class="lv-ramp lv-quiet">none <i></i> most; one scale for each before and after</p>'
+    return f'<div class="lv-pairs">{"".join(found)}</div><p class="lv-caption">{escape(what)}</p>{ramp}'
 
 
 def provenance(result: Result) -> str:
