@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from app.report import PanelRow
 from app.runtime import Runtime
-from engines.checkpoints import Checkpoint, CheckpointError, stand_in
+from engines.checkpoints import Checkpoint, CheckpointError, here, stand_in
 from engines.hub_errors import Unreachable
+from engines.methods import METHODS
 from engines.recognise import Recogniser
 
+ATTACKED, HELD_OUT = "Attacked by the method", "Held out: they only judge"  # as interfaces head the two lists
 FIRST = "sface"  # what a run attacks where nobody says otherwise
 
 
@@ -66,8 +68,36 @@ def panel_of(known: Mapping[str, Checkpoint], surrogates: Sequence[str] = (), ju
     return Panel(attacked, tuple(judges) or tuple(id for id in usual.held_out if id not in attacked))
 
 
+def usable(known: Mapping[str, Checkpoint]) -> tuple[list[Checkpoint], list[Checkpoint]]:
+    """Who can be attacked, and who can be held out: trained, and here. Among the latter judges come first."""
+    there = [card for card in known.values() if card.kind == "recogniser" and card.state == "trained" and here(card)]
+    return [card for card in there if card.role != "judge"], sorted(there, key=lambda card: card.role != "judge")
+
+
+def obstacle(runtime: Runtime, panel: Panel, method: str) -> str:
+    """The sentence that says why `method` cannot run with this panel; "" where it can. Loads nothing."""
+    known = runtime.cards
+    try:
+        check(panel, known)
+    except (PanelError, CheckpointError) as error:
+        return str(error)
+    title, needs = METHODS[method].title, METHODS[method].needs
+    if "surrogates" in needs and not panel.attacked:
+        return f"{title} needs at least one recogniser to work against: check one under {ATTACKED}."
+    needed = sum(runtime.memory(known[id]) for id in panel.ids)
+    return too_big(runtime.budget) if needed > runtime.budget else ""
+
+
+def too_big(budget: int) -> str:
+    """What to do about a panel above the budget of memory."""
+    return (
+        f"These recognisers need more than the {budget / 1e6:.0f} MB of memory that they may use: "
+        "switch one off, or set LARVATUS_MEMORY_MB to more."
+    )
+
+
 def check(panel: Panel, known: Mapping[str, Checkpoint]) -> None:
-    """PanelError or CheckpointError for an unknown id, one that is named twice, or a judge that is to be attacked."""
+    """PanelError or CheckpointError for an unknown id, one named twice, an attacked judge, or one file in both."""
     for id in panel.ids:
         if id not in known or known[id].kind != "recogniser":
             raise CheckpointError(f"There is no recogniser called {id!r}: see `python -m app weights list`.")
@@ -78,6 +108,11 @@ def check(panel: Panel, known: Mapping[str, Checkpoint]) -> None:
             raise PanelError(f"{known[id].title} is a held-out judge: choose a surrogate to attack.")
     if not panel.ids:
         raise PanelError("No recogniser is switched on: switch one on to get a verdict.")
+    seen = {known[id].sha256: known[id].title for id in panel.attacked if known[id].sha256}
+    for id in panel.held_out:
+        if known[id].sha256 in seen:
+            other = seen[known[id].sha256]
+            raise PanelError(f"{known[id].title} is the very network of {other}, which is attacked: switch one off.")
 
 
 def members(runtime: Runtime, panel: Panel | None = None) -> tuple[tuple[Member, ...], tuple[str, ...]]:
@@ -97,10 +132,7 @@ def members(runtime: Runtime, panel: Panel | None = None) -> tuple[tuple[Member,
             found.append(Member(recogniser, id in panel.attacked))
         needed = sum(member.recogniser.nbytes for member in found)
         if needed > runtime.budget:
-            raise PanelError(
-                f"These recognisers need more than the {runtime.budget / 1e6:.0f} MB of memory that they may use: "
-                "switch one off, or set LARVATUS_MEMORY_MB to more."
-            )
+            raise PanelError(too_big(runtime.budget))
     return tuple(found), tuple(notes)
 
 

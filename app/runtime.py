@@ -31,6 +31,7 @@ class Runtime:
         self.work = threading.Lock()  # one heavy job at a time: two on the same cores would both crawl
         self._loading = threading.RLock()
         self._recognisers: OrderedDict[str, Recogniser] = OrderedDict()
+        self._sizes: dict[str, int] = {}  # bytes of memory by id, of all that were ever loaded
         self._detector: Detector | None = None
 
     @property
@@ -53,6 +54,7 @@ class Runtime:
         with self._loading:
             if id not in self._recognisers:
                 self._recognisers[id] = load(id, device=self.device)
+                self._sizes[id] = self._recognisers[id].nbytes
             self._recognisers.move_to_end(id)
             self._drop()
             return self._recognisers[id]
@@ -65,6 +67,10 @@ class Runtime:
         """The bytes that each loaded recogniser takes, the least recently used first."""
         with self._loading:
             return {id: member.nbytes for id, member in self._recognisers.items()}
+
+    def memory(self, card: Checkpoint) -> int:
+        """The bytes that it takes when loaded; its file's size where it never was (then the least it can take)."""
+        return self._sizes.get(card.id, card.bytes)
 
     def _has(self, id: str) -> bool:
         with self._loading:

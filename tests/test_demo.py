@@ -19,8 +19,9 @@ import pytest
 from PIL import Image
 
 from app import gallery, plots
-from app.demo import api, faces, protect, restore, scoreboard
+from app.demo import api, faces, panel, protect, restore, scoreboard
 from app.demo.controls import Controls, fixed
+from app.demo.panel_events import PanelEvents
 from app.demo.photo_events import PhotoEvents
 from app.demo.protect_events import RunEvents
 from app.demo.session import Desk
@@ -46,13 +47,15 @@ def tab(runtime, tmp_path):
     controls = Controls()
     with gr.Blocks():
         view = protect.draw(controls)
+        side = panel.draw(runtime, panel.button(runtime))
     desk = Desk(tmp_path)
     return SimpleNamespace(
         view=view,
+        side=side,
         controls=controls,
         desk=desk,
-        photos=PhotoEvents(runtime, view, controls, desk),
-        run=RunEvents(runtime, view, controls, desk, None),
+        photos=PhotoEvents(runtime, view, PanelEvents(runtime, side, []), controls, desk),
+        run=RunEvents(runtime, view, side, controls, desk, None),
     )
 
 
@@ -72,6 +75,8 @@ def given(tab, steps: int = 3, **changes):
         view.far: 0.01,
         view.format: "PNG",
         view.quality: 95,
+        tab.side.attacked: ["sface"],
+        tab.side.held_out: ["dlib-resnet"],
     }
     values |= {part: part.value for part in tab.controls.components}
     values |= {
@@ -131,6 +136,20 @@ def test_restored_settings_are_checked_one_by_one():
     assert found.targets == (gallery.HOPPER,) and found.params["gamma"] == 1.0 and "add it again" in found.sentence
 
 
+def test_the_attacked_are_restored_as_far_as_they_are_here(runtime):
+    made = {"provenance": {"method": "tip-im", "params": {}}}
+    for stamps, here, gone in (
+        ([{"id": "sface"}, {"id": "sface"}, {"id": ["x"]}, 3], ("sface",), ""),
+        ([{"id": "sface"}, {"id": "ir152"}], ("sface",), "not here: IR152."),
+        ([{"id": "<b>"}, {"id": "dlib-resnet"}], (), "one that this app does not know and dlib ResNet."),
+        ("sface", (), ""),
+        ([{"id": str(i)} for i in range(10**5)], (), "one that this app does not know."),
+    ):
+        made["provenance"]["checkpoints"] = stamps
+        ids, said = restore.attacked(restore.read(made), runtime.cards)
+        assert ids == here and said.endswith(gone) and bool(said) == bool(gone)
+
+
 def test_everything_shown_is_escaped():
     score = Score("x", "<i>x", "judge", 0.3, 0.01, "LFW", 0.1, 0.2, "<script>alert(1)</script>")
     assert "<script>" not in scoreboard._row(0, score, None) and "<i>x" not in scoreboard._row(0, score, None)
@@ -154,7 +173,7 @@ def test_a_photo_of_two_is_outlined_and_clicked(runtime, tab, tmp_path):
     buffer = io.BytesIO()
     pair.save(buffer, "PNG")
     path = put(tmp_path, buffer.getvalue())
-    out = tab.photos.take_photo(path, VISITOR)
+    out = tab.photos.take_photo(path, [], VISITOR)
     sitter = tab.desk.of(VISITOR).sitter
     assert "2 faces" in out[tab.view.faces_line] and sitter.chosen == 0 and not Path(path).exists()
     x0, y0, x1, y1 = (v * sitter.scale for v in sitter.faces[1].box)
@@ -165,7 +184,7 @@ def test_a_photo_of_two_is_outlined_and_clicked(runtime, tab, tmp_path):
 def test_no_face_is_a_sentence_and_a_box_by_hand(runtime, tab, tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(np.full((300, 400, 3), 90, np.uint8)).save(buffer, "PNG")
-    out = tab.photos.take_photo(put(tmp_path, buffer.getvalue()), VISITOR)
+    out = tab.photos.take_photo(put(tmp_path, buffer.getvalue()), ["dlib-resnet"], VISITOR)
     assert 'role="alert"' in out[tab.view.faces_line] and "No face found" in out[tab.view.faces_line]
     ended = list(tab.run.run(given(tab), VISITOR))[-1]
     assert "no face to protect" in ended[tab.view.status]
@@ -178,14 +197,14 @@ def test_no_face_is_a_sentence_and_a_box_by_hand(runtime, tab, tmp_path):
 
 
 def test_a_file_that_is_no_photo_loses_nothing(tab, tmp_path):
-    tab.photos.take_photo(put(tmp_path, gallery.portrait(gallery.COLLINS)), VISITOR)
+    tab.photos.take_photo(put(tmp_path, gallery.portrait(gallery.COLLINS)), ["dlib-resnet"], VISITOR)
     before = tab.desk.of(VISITOR).sitter
-    out = tab.photos.take_photo(put(tmp_path, b"not a photo"), VISITOR)
+    out = tab.photos.take_photo(put(tmp_path, b"not a photo"), ["dlib-resnet"], VISITOR)
     assert 'role="alert"' in out[tab.view.faces_line] and tab.desk.of(VISITOR).sitter is before
 
 
 def test_run_stop_and_run_again(runtime, tab, tmp_path):
-    tab.photos.take_photo(put(tmp_path, gallery.portrait(gallery.COLLINS)), VISITOR)
+    tab.photos.take_photo(put(tmp_path, gallery.portrait(gallery.COLLINS)), ["dlib-resnet"], VISITOR)
     tab.run.begin(VISITOR)
     work = tab.run.run(given(tab, steps=50), VISITOR)
     assert "Step 1 of 50" in next(work)[tab.view.status]
@@ -202,8 +221,32 @@ def test_run_stop_and_run_again(runtime, tab, tmp_path):
     file = Path(ended[tab.view.download]["value"])
     assert file.name.startswith("larvatus-tip-im-") and file.suffix == ".png"
     assert json.loads(Path(ended[tab.view.settings_file]["value"]).read_text())["file"] == file.name
-    again = tab.photos.take_photo(put(tmp_path, file.read_bytes()), VISITOR)
+    again = tab.photos.take_photo(put(tmp_path, file.read_bytes()), ["dlib-resnet"], VISITOR)
     assert "settings are restored" in again[tab.view.faces_line]
+    assert again[tab.side.attacked] == ["sface"] and again[tab.side.held_out] == ["dlib-resnet"]
+
+
+def test_a_run_has_the_rows_and_roles_of_the_chosen_panel(runtime, tab, tmp_path):
+    tab.photos.take_photo(put(tmp_path, gallery.portrait(gallery.COLLINS)), [], VISITOR)
+    for attacked, held_out, shown in (
+        (["sface"], [], ("attacked",)),
+        (["sface"], ["dlib-resnet"], ("attacked", "held-out")),
+    ):
+        tab.run.begin(VISITOR)
+        chosen = given(tab, steps=2) | {tab.side.attacked: attacked, tab.side.held_out: held_out}
+        board = list(tab.run.run(chosen, VISITOR))[-1][tab.view.board]
+        assert board.count("<tr><td>") == len(shown) and all(role in board for role in shown)
+    last = tab.desk.of(VISITOR).shown
+    for attacked, held_out, says in (
+        ([], ["sface"], "TIP-IM needs at least one recogniser"),
+        ([], [], "No recogniser is switched on"),
+        (["sface"], ["sface-hub"], "the very network of SFace"),
+    ):
+        tab.run.begin(VISITOR)
+        chosen = given(tab, steps=2) | {tab.side.attacked: attacked, tab.side.held_out: held_out}
+        ended = list(tab.run.run(chosen, VISITOR))[-1]
+        assert says in ended[tab.view.status] and 'role="alert"' in ended[tab.view.status]
+        assert ended[tab.view.board] == last[tab.view.board], "nothing is lost"
 
 
 def test_an_unforeseen_error_is_never_shown(tab, monkeypatch, tmp_path):
@@ -211,7 +254,7 @@ def test_an_unforeseen_error_is_never_shown(tab, monkeypatch, tmp_path):
         raise RuntimeError("secret path /etc")
 
     monkeypatch.setattr(faces, "look", broken)
-    out = tab.photos.take_photo(put(tmp_path, b"x"), VISITOR)
+    out = tab.photos.take_photo(put(tmp_path, b"x"), ["dlib-resnet"], VISITOR)
     assert "on our side" in out[tab.view.faces_line] and "secret" not in out[tab.view.faces_line]
 
 

@@ -8,15 +8,22 @@ TEXT = """
 ## What this does
 Larvatus changes a face in a photo by a little, so that face-recognition networks take it for somebody
 else while people still see the same person. It then tests the very file you download, with networks
-that the method worked against and with at least one that it never saw (the held-out judge).
+that the method worked against and with held-out judges, which it never saw.
+
+## Who takes part
+The **panel**, at the top of every page, says which recognisers a run attacks and which are held out. A
+result that only fools the attacked ones has not been shown to carry any further: the held-out judges say
+whether it does. The Models tab lists every network, where it comes from and what was measured.
 
 ## What the scores mean
 - **Likeness (cosine)** compares two faces as a network sees them: 1 is identical, values near 0 are
   strangers.
-- **Threshold**: above it the network says "same person". It is set on public test pairs so that 1 % (or
-  0.1 %) of pairs of *different* people would wrongly match. A score is only meaningful beside its
-  threshold.
+- **Threshold**: above it the network says "same person". It is set on test pairs so that 1 % (or 0.1 %)
+  of pairs of *different* people would wrongly match. A score is only meaningful beside its threshold, and
+  a threshold beside the data that it was measured on. A network without one gives a likeness and no
+  verdict.
 - **Verdict**: "matches you" or "does not match you", at that threshold, for that network. Nothing more.
+- **Stand-in**: where a recogniser cannot be fetched, another one is used, and the result says so.
 - **PSNR and SSIM** say how much the picture of the face changed. Higher is closer to the original.
 
 ## What they do not mean

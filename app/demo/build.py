@@ -11,9 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.demo import about, api, models, protect
+from app.demo import about, api, models, panel, protect, pull
 from app.demo.controls import Controls
 from app.demo.example import Example
+from app.demo.panel_events import PanelEvents
 from app.demo.photo_events import PhotoEvents
 from app.demo.protect_events import RunEvents
 from app.demo.session import Desk
@@ -36,20 +37,29 @@ def build(runtime: Runtime) -> gr.Blocks:
     example = Example(runtime) if os.environ.get("LARVATUS_EXAMPLE", "1") != "0" else None
     controls = Controls()
     with gr.Blocks(title="Larvatus", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
-        gr.HTML(TITLE)
+        with gr.Row(elem_id="lv-top"):
+            gr.HTML(TITLE, padding=False)
+            opener = panel.button(runtime)
         with gr.Tabs():
             with gr.Tab("Protect"):
                 view = protect.draw(controls)
-            with gr.Tab("Models"):
-                models.draw(runtime)
+            with gr.Tab("Models") as models_tab:
+                shelf = models.draw(runtime)
             with gr.Tab("About & privacy"):
                 about.draw()
         api.add(runtime, desk.folder)
         width = gr.Number(visible="hidden", elem_id="lv-width")
-        run = RunEvents(runtime, view, controls, desk, example)
+        side = panel.draw(runtime, opener)
+        panels = PanelEvents(runtime, side, [side.box, shelf.box])
+        run = RunEvents(runtime, view, side, controls, desk, example)
         _wire_run(demo, view, run, controls, width)
-        _wire_photos(view, PhotoEvents(runtime, view, controls, desk), controls)
+        _wire_photos(view, PhotoEvents(runtime, view, panels, controls, desk), controls)
         _wire_settings(view, SettingEvents(view, controls, desk), controls)
+        _wire_panel(demo, view, side, panels)
+        reading = {"fn": lambda: models.read(runtime, shelf), "outputs": shelf.everything, **LIGHT}
+        models_tab.select(**reading)
+        for box in panels.boxes:
+            _wire_box(box, pull.PullEvents(runtime, box, desk)).then(**_anew(view, side, panels)).then(**reading)
     demo.queue(max_size=40)
     if example is not None:
         example.start()
@@ -84,6 +94,7 @@ def _folder() -> Path:
 def _wire_run(demo: gr.Blocks, view: protect.View, run: RunEvents, controls: Controls, width: Any) -> None:
     everything = [*view.everything, *controls.components]
     inputs = {view.method, view.targets, view.seed, view.far, view.format, view.quality, *controls.components}
+    inputs |= {run.panel.attacked, run.panel.held_out}
     pressed = view.protect.click(run.begin, None, everything, queue=False, **QUIET)
     work = pressed.then(
         run.run,
@@ -106,7 +117,14 @@ def _wire_run(demo: gr.Blocks, view: protect.View, run: RunEvents, controls: Con
 def _wire_photos(view: protect.View, photos: PhotoEvents, controls: Controls) -> None:
     everything = [*view.everything, *controls.components]
     loading = {**LIGHT, "show_progress": "minimal"}
-    view.drop.upload(photos.take_photo, view.drop, everything, show_progress_on=[view.photo], **loading)
+    panel = photos.panel.view
+    view.drop.upload(
+        photos.take_photo,
+        [view.drop, panel.held_out],
+        [*everything, *panel.everything],
+        show_progress_on=[view.photo],
+        **loading,
+    )
     view.photo.select(photos.click, None, everything, **LIGHT)
     view.box.click(photos.draw_box, None, everything, **LIGHT)
     view.extra.upload(photos.take_targets, view.extra, everything, show_progress_on=[view.extra_line], **loading)
@@ -126,3 +144,30 @@ def _wire_settings(view: protect.View, settings: SettingEvents, controls: Contro
     view.view.input(settings.choose_view, view.view, view.slider, **LIGHT)
     # A knob moved by hand is no preset any more; said in the browser, without a round trip.
     gr.on([part.input for part in controls.components], None, None, view.preset, js="() => null", **QUIET)
+
+
+def _wire_panel(demo: gr.Blocks, view: protect.View, side: panel.PanelView, panels: PanelEvents) -> None:
+    chosen = [side.attacked, side.held_out, view.method]
+    # Of quick clicks none may be dropped: the last one sees all of them.
+    moving = {**QUIET, "queue": False, "trigger_mode": "always_last"}
+    side.attacked.input(panels.attack, chosen, side.everything, **moving)
+    side.held_out.input(panels.hold_out, chosen, side.everything, **moving)
+    view.method.change(panels.method, chosen, side.everything, **moving)
+    side.usual.click(panels.usual, view.method, side.everything, **moving)
+    side.button.click(None, None, None, js=panel.OPEN, **QUIET)
+    for again in (demo.load, side.sidebar.expand):
+        again(**_anew(view, side, panels))
+
+
+def _anew(view: protect.View, side: panel.PanelView, panels: PanelEvents) -> dict[str, Any]:
+    """The event that reads what is on this computer now."""
+    lists = [box.choice for box in panels.boxes]
+    inputs = [side.attacked, side.held_out, view.method, *lists]
+    return {"fn": panels.refresh, "inputs": inputs, "outputs": [*side.everything, *lists], **LIGHT}
+
+
+def _wire_box(box: pull.Box, pulls: pull.PullEvents) -> Any:
+    box.choice.input(pulls.choose, box.choice, box.everything, **LIGHT)
+    pressed = box.download.click(pulls.begin, None, box.everything, queue=False, **QUIET)
+    box.cancel.click(pulls.cancel, None, box.everything, queue=False, **QUIET)
+    return pressed.then(pulls.run, box.choice, box.everything, concurrency_id="pull", concurrency_limit=4, **QUIET)

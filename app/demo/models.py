@@ -1,68 +1,176 @@
-"""The Models tab: every network of the registry, its origin, and what was measured."""
+"""The Models tab: every network of the registry as it is now, its origin, and what was measured."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import gradio as gr
 
+from app.demo import pull
+from app.demo.shown import Updates
 from app.runtime import Runtime
-from engines.checkpoints import Checkpoint
+from engines.checkpoints import Checkpoint, here, registry_file
 
-HEAD = ("Network", "Role", "From", "State", "LFW accuracy", "Cosine threshold at 1 % / 0.1 %", "Licence")
 INTRO = (
-    "Every network that this app can load. The method works against surrogates; judges are never shown "
-    "to a method, "
-    "so their verdict says how far a result carries. LFW accuracy is ten-fold, on the 6,000 pairs of Labeled "
-    "Faces "
-    "in the Wild; thresholds are measured on the same pairs, at the stated share of false matches."
+    "Every network that this app knows. A method may work against surrogates; judges are never shown to it, so "
+    "their verdict says how far a result carries. LFW accuracy is ten-fold, on the 6,000 pairs of Labeled Faces in "
+    "the Wild, with its standard error. TAR is the share of pairs of the same person that match at a threshold; "
+    "FAR, the share of pairs of different people that do. A threshold holds for the data beside it."
 )
-ROLES = {"judge": "held-out judge", "surrogate": "attacked (surrogate)"}
+ROLES = {"judge": "judge: only ever held out", "surrogate": "surrogate: attacked or held out"}
 SOURCES = {
     "pip": "Python package",
     "hub": "Hugging Face Hub",
     "bundled": "bundled with this app",
     "local": "local file",
+    "frbench": "FRBench",
+}
+FARS = (0.01, 0.001)
+FOLDS = {  # source of what is not here -> heading, and whether its table is open
+    "hub": ("Not here: on the Hub", True),
+    "local": ("Not here: to be added by hand with python -m app weights convert", False),
+    "frbench": ("Not here: in FRBench's zoo", False),
 }
 
 
-def draw(runtime: Runtime) -> None:
+@dataclass
+class ModelsView:
+    """The components of the tab."""
+
+    memory: Any
+    table: Any
+    box: pull.Box
+    cards: dict[str, Any]  # id of a bundled network -> the text of its card
+
+    @property
+    def everything(self) -> list[Any]:
+        """All that is read anew, but for the box."""
+        return [self.memory, self.table, *self.cards.values()]
+
+
+def draw(runtime: Runtime) -> ModelsView:
     """Lay the tab out."""
-    gr.HTML(f'<p class="lv-caption lv-prose">{escape(INTRO)}</p>' + table(runtime.cards))
+    gr.HTML(f'<p class="lv-caption lv-prose">{escape(INTRO)}</p>', padding=False)
+    memory = gr.HTML(memory_line(runtime), elem_id="lv-memory", padding=False)
+    with gr.Accordion("Add a recogniser from the Hub", open=False, elem_id="lv-models-add"):
+        box = pull.draw(runtime, "models")
+    table = gr.HTML(tables(runtime), elem_id="lv-models", padding=False)
+    cards = {}
+    for card in runtime.cards.values():
+        if card.source == "bundled" and model_card(card):
+            with gr.Accordion(f"Model card: {card.title}", open=False):
+                cards[card.id] = gr.Markdown(model_card(card), elem_classes="lv-prose")
+    return ModelsView(memory, table, box, cards)
 
 
-def table(cards: dict[str, Checkpoint]) -> str:
-    """The registry as an HTML table."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in HEAD)
-    rows = "".join(map(_row, cards.values()))
-    whole = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="lv-scroll"><table class="lv-table lv-board">{whole}</table></div>'
+def read(runtime: Runtime, view: ModelsView) -> Updates:
+    """The tab as the registry and the memory are now."""
+    known = runtime.cards
+    cards = {part: model_card(known[id]) for id, part in view.cards.items() if id in known}
+    return {view.memory: memory_line(runtime), view.table: tables(runtime), **cards}
 
 
-def _row(card: Checkpoint) -> str:
-    accuracy = card.figures.get("lfw_accuracy")
-    limits = " / ".join(f"{card.thresholds[far]:.2f}" for far in (0.01, 0.001) if far in card.thresholds)
-    same = f"the same file as {card.stands_in_for}" if card.stands_in_for else card.trained_on
-    cells = (
-        f"<b>{escape(card.title)}</b><small>{escape(card.paper)}</small>",
-        escape(ROLES.get(card.role, card.role)),
-        f"{escape(SOURCES.get(card.source, card.source))}"
-        f"<small>{escape(card.repo)} {escape(card.revision[:12])}</small>",
-        f"{escape(card.state)}<small>{escape(same)}</small>",
-        f"{_percent(accuracy)}",
-        f'<span class="lv-num">{limits or "not measured"}</span>',
-        escape(card.licence),
+def model_card(card: Checkpoint) -> str:
+    """The card of a bundled network as Markdown; "" where there is none."""
+    path = registry_file().parent / "cards" / f"{card.id}.md"
+    return path.read_text() if path.is_file() else ""
+
+
+def memory_line(runtime: Runtime) -> str:
+    """The budget of memory, and what is used of it now."""
+    used = runtime.loaded()
+    many = f"{len(used)} recogniser{'s' * (len(used) != 1)} loaded now"
+    return (
+        f'<p class="lv-caption">Memory for recognisers: {sum(used.values()) / 1e6:.0f} of '
+        f"{runtime.budget / 1e6:,.0f} MB, {many}. Above that, the one not used for longest is dropped.</p>"
     )
-    return "<tr>" + "".join(_cell(*pair) for pair in zip(HEAD, cells, strict=True)) + "</tr>"
 
 
-def _cell(head: str, text: str) -> str:
+def tables(runtime: Runtime) -> str:
+    """The registry as HTML: what is here, then what is not, by the way to get it; the long parts are folded."""
+    used = runtime.loaded()
+    parts: dict[str, list[Checkpoint]] = {}
+    for card in runtime.cards.values():
+        place = "here" if card.id in used or here(card) else card.source
+        parts.setdefault(place if place in FOLDS else "here", []).append(card)
+    found = table(parts.pop("here", []), used)
+    for place, (heading, open) in FOLDS.items():
+        if cards := parts.get(place):
+            names = "" if open else f": {', '.join(card.title for card in cards[:6])}{' …' * (len(cards) > 6)}"
+            summary = escape(f"{heading} ({len(cards)}){names}")
+            found += f"<details{' open' * open}><summary>{summary}</summary>{table(cards, used)}</details>"
+    return found
+
+
+def table(cards: Iterable[Checkpoint], used: dict[str, int]) -> str:
+    """Networks as an HTML table; `used`: bytes of memory by id, of those that are loaded."""
+    columns: dict[str, Callable[[Checkpoint], str]] = {
+        "Network": lambda card: _two(f"<b>{escape(card.title)}</b>", card.paper),
+        "Role": lambda card: _two(*ROLES.get(card.role, card.role).split(": ")),
+        "From": _origin,
+        "Here": lambda card: _whether(card, used),
+        "Training": lambda card: _two(escape(card.state), card.trained_on),
+        "LFW accuracy": _accuracy,
+        "TAR at FAR 1 % / 0.1 %": _tar,
+        "Threshold (cosine) at FAR 1 % / 0.1 %": _limits,
+        "Licence": lambda card: escape(card.licence),
+    }
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    rows = "".join(
+        "<tr>" + "".join(_cell(name, cell(card), name == "Network") for name, cell in columns.items()) + "</tr>"
+        for card in cards
+    )
+    whole = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+    return f'<div class="lv-scroll"><table class="lv-table lv-board lv-models">{whole}</table></div>'
+
+
+def _two(first: str, second: str = "") -> str:
+    """HTML, and below it a quiet line of text."""
+    return first + (f"<small>{escape(second)}</small>" if second else "")
+
+
+def _cell(head: str, text: str, first: bool) -> str:
     """A cell; on a phone, where the table is a list, its column's name stands before it."""
-    name = "" if head == HEAD[0] else f' data-head="{escape(head)}"'
+    name = "" if first else f' data-head="{escape(head)}"'
     return f"<td{name}>{text}</td>"
 
 
-def _percent(share: object) -> str:
-    return (
-        f'<span class="lv-num">{share:.2%}</span>'.replace("%", " %") if isinstance(share, float) else "not measured"
-    )
+def _origin(card: Checkpoint) -> str:
+    revision = card.revision[:12] if card.source == "hub" else card.revision
+    return _two(escape(SOURCES.get(card.source, card.source)), f"{card.repo} {revision}".strip())
+
+
+def _whether(card: Checkpoint, used: dict[str, int]) -> str:
+    if card.id in used:
+        return _two("loaded now", f"{used[card.id] / 1e6:.0f} MB of memory")
+    size = pull.size(card) if card.bytes or card.about else ""
+    return _two("on this computer" if here(card) else "not here", size)
+
+
+def _accuracy(card: Checkpoint) -> str:
+    share, error = card.figures.get("lfw_accuracy"), card.figures.get("lfw_accuracy_se")
+    if not isinstance(share, float):
+        return "not measured"
+    return _number(f"{share * 100:.2f}" + (f" ± {error * 100:.2f}" if isinstance(error, float) else "") + " %")
+
+
+def _tar(card: Checkpoint) -> str:
+    shares = [card.figures.get(f"tar_at_far_{far:g}") for far in FARS]
+    return _pair([None if share is None else share * 100 for share in shares], 1, " %", "not measured")
+
+
+def _limits(card: Checkpoint) -> str:
+    return _two(_pair([card.thresholds.get(far) for far in FARS], 2, "", "none yet"), card.threshold_data)
+
+
+def _pair(values: list[float | None], digits: int, unit: str, none: str) -> str:
+    if values == [None, None]:
+        return none
+    return _number(" / ".join("–" if value is None else f"{value:.{digits}f}" for value in values) + unit)
+
+
+def _number(text: str) -> str:
+    return f'<span class="lv-num">{text}</span>'

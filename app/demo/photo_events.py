@@ -12,10 +12,12 @@ import gradio as gr
 from app.demo import faces, restore, scoreboard, shown
 from app.demo.controls import Controls
 from app.demo.errors import sentence
+from app.demo.panel_events import PanelEvents
 from app.demo.protect import View
 from app.demo.session import Desk, Session, taken
 from app.demo.setting_events import settings
 from app.jobs import head_window, window_of
+from app.panel import Panel
 from app.runtime import Runtime
 from app.scoring import Person, find_person
 
@@ -25,10 +27,10 @@ BOX, PICK = "Draw a box around the face instead", "Choose an outlined face inste
 class PhotoEvents:
     """The handlers of uploads and of clicks on the photo."""
 
-    def __init__(self, runtime: Runtime, view: View, controls: Controls, desk: Desk):
-        self.runtime, self.view, self.controls, self.desk = runtime, view, controls, desk
+    def __init__(self, runtime: Runtime, view: View, panel: PanelEvents, controls: Controls, desk: Desk):
+        self.runtime, self.view, self.panel, self.controls, self.desk = runtime, view, panel, controls, desk
 
-    def take_photo(self, path: str | None, request: gr.Request) -> shown.Updates:
+    def take_photo(self, path: str | None, held_out: list[str], request: gr.Request) -> shown.Updates:
         """An upload: find the faces. A file that Larvatus wrote restores its settings."""
         view, session = self.view, self.desk.of(request)
         if path is None:
@@ -41,14 +43,20 @@ class PhotoEvents:
         session.stop.set()
         session.sitter = faces.restored(sitter, found.box) if found else sitter
         session.shown, session.views = shown.blank(view, shown.READY), {}
-        said = " ".join((session.sitter.sentence, *sitter.photo.notes, found.sentence if found else ""))
+        attacked, gone = restore.attacked(found, self.runtime.cards) if found else ((), "")
+        said = " ".join((session.sitter.sentence, *sitter.photo.notes, found.sentence if found else "", gone))
         return {
             **session.shown,
             **picture(view, session.sitter, said),
             view.drop: None,
             view.status: "",
             **(self._restored(found) if found and found.method else {}),
+            **(self._attacked(attacked, held_out, str(found.method)) if found and attacked else {}),
         }
+
+    def _attacked(self, ids: tuple[str, ...], held_out: list[str], method: str) -> shown.Updates:
+        """The panel of the file: those it attacked, and of the page's judges those that are not among them."""
+        return self.panel.choose(Panel(ids, tuple(id for id in held_out if id not in ids)), method)
 
     def _restored(self, found: restore.Restored) -> shown.Updates:
         view = self.view

@@ -15,10 +15,12 @@ from app.demo import faces, scoreboard, shown
 from app.demo.controls import Controls
 from app.demo.errors import sentence
 from app.demo.example import Example
+from app.demo.panel import PanelView
 from app.demo.photo_events import picture, portraits
 from app.demo.protect import View
 from app.demo.session import Desk, Session
 from app.jobs import Request, protect
+from app.panel import Panel, PanelError, obstacle
 from app.report import Result
 from app.runtime import Runtime
 from app.scoring import JobError
@@ -34,14 +36,17 @@ NO_FACE = "There is no face to protect yet: put in a photo, or click two opposit
 class RunEvents:
     """The handlers of Protect and Cancel, and of a page that opens."""
 
-    def __init__(self, runtime: Runtime, view: View, controls: Controls, desk: Desk, example: Example | None):
-        self.runtime, self.view, self.controls, self.desk, self.example = (
-            runtime,
-            view,
-            controls,
-            desk,
-            example,
-        )
+    def __init__(
+        self,
+        runtime: Runtime,
+        view: View,
+        panel: PanelView,
+        controls: Controls,
+        desk: Desk,
+        example: Example | None,
+    ):
+        self.runtime, self.view, self.panel, self.controls = runtime, view, panel, controls
+        self.desk, self.example = desk, example
 
     def begin(self, request: gr.Request) -> shown.Updates:
         """The press of Protect, before any waiting."""
@@ -79,12 +84,15 @@ class RunEvents:
         return {**session.shown, **shown.idle(self.view, scoreboard.said(shown.stopped(session)))}
 
     def request(self, session: Session, given: dict[Any, Any]) -> Request:
-        """What the page asks for, as a job. Raises JobError where no face is chosen."""
+        """What the page asks for, as a job. Raises JobError where no face is chosen, PanelError for a bad panel."""
         view = self.view
         person = session.sitter and session.sitter.person
         if person is None:
             raise JobError(NO_FACE)
         method = given[view.method]
+        panel = Panel(tuple(given[self.panel.attacked]), tuple(given[self.panel.held_out]))
+        if problem := obstacle(self.runtime, panel, method):
+            raise PanelError(problem)
         params = self.controls.read(method, tuple(given[part] for part in self.controls.components))
         built_in = tuple(gallery.person(self.runtime, name) for name in given[view.targets])
         return Request(
@@ -93,6 +101,7 @@ class RunEvents:
             params,
             (*built_in, *session.extras),
             session.reference,
+            panel,
             seed=int(given[view.seed] or 0),
             far=float(given[view.far]),
             format=given[view.format],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from app import gallery
+from app.panel import usable
+from engines.checkpoints import Checkpoint
 from engines.methods import METHODS
 from engines.params import ParamError
 
@@ -24,6 +27,17 @@ class Restored:
     quality: int = 95
     targets: tuple[str, ...] = ()
     box: Any = None
+    attacked: tuple[str, ...] = ()  # ids as the file names them: they may be unknown, or not here
+
+
+def attacked(found: Restored, known: Mapping[str, Checkpoint]) -> tuple[tuple[str, ...], str]:
+    """Those that the file's method attacked, as far as they are here; and a sentence about those that are not."""
+    there = {card.id for card in usable(known)[0]}
+    gone = [known[id].title if id in known else "one that this app does not know" for id in found.attacked]
+    gone = [title for id, title in zip(found.attacked, gone, strict=True) if id not in there]
+    names = " and ".join(dict.fromkeys(gone))
+    said = f"It attacked recognisers that are not here: {names}." if names else ""
+    return tuple(id for id in found.attacked if id in there), said
 
 
 def read(settings: Any) -> Restored:
@@ -50,7 +64,14 @@ def read(settings: Any) -> Restored:
         _whole(settings.get("quality"), 1, 100, 95),
         known,
         face.get("box") if isinstance(face, dict) else None,
+        _ids(made.get("checkpoints")),
     )
+
+
+def _ids(stamps: Any) -> tuple[str, ...]:
+    """The ids of a provenance's checkpoints, each once, at most 20."""
+    named = [stamp.get("id") for stamp in stamps if isinstance(stamp, dict)] if isinstance(stamps, list) else []
+    return tuple(dict.fromkeys(id for id in named[:20] if isinstance(id, str)))
 
 
 def _sentence(title: str, missing: int) -> str:

@@ -43,6 +43,7 @@ class Session:
     extras: tuple[Person, ...] = ()
     views: dict[str, tuple[str, str]] = field(default_factory=dict)
     shown: dict[Any, Any] = field(default_factory=dict)  # component -> value of the last finished result
+    pulls: dict[str, threading.Event] = field(default_factory=dict)  # the switch of each place's download
     seen: float = field(default_factory=time.monotonic)
     _count: int = 0
 
@@ -120,7 +121,8 @@ class Desk:
         session = self._sessions.get(name)
         if session is None:
             return
-        session.stop.set()
+        for switch in (session.stop, *session.pulls.values()):
+            switch.set()
         self.step_out(session)
         self._later(lambda: self.forget(name, time.monotonic() - GRACE / 2))
 

@@ -1,0 +1,74 @@
+"""The panel's drawer: moving recognisers between its lists, and what the page says of the choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.demo import panel as drawer
+from app.demo import pull, scoreboard
+from app.demo.panel import PanelView
+from app.demo.shown import Updates
+from app.panel import Panel, obstacle, usable
+from app.runtime import Runtime
+
+
+class PanelEvents:
+    """The handlers of the drawer. `boxes`: every place that lists recognisers to add."""
+
+    def __init__(self, runtime: Runtime, view: PanelView, boxes: Sequence[pull.Box]):
+        self.runtime, self.view, self.boxes = runtime, view, boxes
+
+    def attack(self, attacked: list[str], held_out: list[str], method: str) -> Updates:
+        """One was checked or unchecked among the attacked: it leaves the other list."""
+        rest = [id for id in held_out if id not in attacked]
+        return {**self.state(Panel(tuple(attacked), tuple(rest)), method), self.view.held_out: rest}
+
+    def hold_out(self, attacked: list[str], held_out: list[str], method: str) -> Updates:
+        """One was checked or unchecked among the held-out: it leaves the other list."""
+        rest = [id for id in attacked if id not in held_out]
+        return {**self.state(Panel(tuple(rest), tuple(held_out)), method), self.view.attacked: rest}
+
+    def usual(self, method: str) -> Updates:
+        """Back to the default panel."""
+        return self.choose(drawer.usual(self.runtime), method)
+
+    def choose(self, panel: Panel, method: str) -> Updates:
+        """Another panel in both lists."""
+        lists = {self.view.attacked: list(panel.attacked), self.view.held_out: list(panel.held_out)}
+        return {**self.state(panel, method), **lists}
+
+    def state(self, panel: Panel, method: str) -> Updates:
+        """What the button and the line say of a panel."""
+        problem = obstacle(self.runtime, panel, method)
+        line = (scoreboard.alert(problem) if problem else "") + drawer.off(panel, self.runtime.cards)
+        return {self.view.button: drawer.count(panel), self.view.line: line}
+
+    def method(self, attacked: list[str], held_out: list[str], method: str) -> Updates:
+        """Another method may need what the last one did not."""
+        return self.state(Panel(tuple(attacked), tuple(held_out)), method)
+
+    def refresh(self, attacked: list[str], held_out: list[str], method: str, *chosen: str | None) -> Updates:
+        """What is here now: after a download, and whenever a page or the drawer is opened."""
+        known = self.runtime.cards
+        lists = [drawer.titled(cards) for cards in usable(known)]
+        ids = [{id for _, id in choices} for choices in lists]
+        panel = drawer.within(Panel(tuple(attacked), tuple(held_out)), *ids)
+        return {
+            **self.state(panel, method),
+            self.view.attacked: gr.update(choices=lists[0], value=list(panel.attacked)),
+            self.view.held_out: gr.update(choices=lists[1], value=list(panel.held_out)),
+            self.view.facts: drawer.notes(self.runtime),
+            self.view.local: drawer.by_hand(known),
+            **self._boxes(chosen),
+        }
+
+    def _boxes(self, chosen: Sequence[str | None]) -> dict[Any, Any]:
+        choices = pull.elsewhere(self.runtime.cards)
+        there = {id for _, id in choices}
+        return {
+            box.choice: gr.update(choices=choices, value=id if id in there else None, info=pull.said(choices))
+            for box, id in zip(self.boxes, chosen, strict=True)
+        }
