@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import tomlkit
+from hub_server import HubServer
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser tests.")
 
 from app import gallery  # noqa: E402
+from engines.checkpoints import REGISTRY, checkpoint, locate  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -36,8 +39,8 @@ MINUTE = 60_000
 
 
 @contextmanager
-def serving(example: bool):
-    """The real app in a process of its own."""
+def serving(example: bool, **settings: str):
+    """The real app in a process of its own, its environment changed by `settings`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -46,6 +49,7 @@ def serving(example: bool):
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_SERVER_NAME": "127.0.0.1",
         "LARVATUS_EXAMPLE": str(int(example)),
+        **settings,
     }
     server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
@@ -71,8 +75,25 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def address():
-    with serving(example=False) as url:
+def hub():
+    """A small Hub that holds SFace, and comes with it slowly."""
+    with HubServer() as server:
+        card = checkpoint("sface-hub")
+        server.files[f"{card.repo}/{card.file}"] = locate(checkpoint("sface")).read_bytes()
+        server.ways[card.repo], server.pause = "slow", 0.25
+        yield server
+
+
+@pytest.fixture(scope="module")
+def address(hub, tmp_path_factory):
+    """An app with two recognisers that are here, two of the Hub, one to be added by hand; its cache is empty."""
+    folder = tmp_path_factory.mktemp("weights")
+    whole = tomlkit.parse(REGISTRY.read_text())
+    entries = {id: whole[id] for id in ("sface", "sface-hub", "dlib-resnet", "facenet", "ir152")}
+    (folder / "registry.toml").write_text(tomlkit.dumps(entries))
+    caches = {"LARVATUS_CACHE": str(folder / "cache"), "HF_HUB_CACHE": str(folder / "clients")}
+    settings = {"LARVATUS_REGISTRY": str(folder / "registry.toml"), "HF_ENDPOINT": hub.endpoint, **caches}
+    with serving(example=False, HF_HUB_DISABLE_XET="1", **settings) as url:
         yield url
 
 
@@ -112,10 +133,11 @@ def steps(page, count: int) -> None:
 
 
 def overflowing(page) -> list[str]:
-    """Elements that reach beyond the right edge of the page and are not inside something that scrolls."""
+    """Elements that can be seen, reach beyond the right edge and are not inside something that scrolls."""
     return page.evaluate("""() => [...document.querySelectorAll('body *')].filter(e => {
         const box = e.getBoundingClientRect();
         if (!box.width || !box.height || box.right <= innerWidth + 1) return false;
+        if (getComputedStyle(e).visibility === 'hidden') return false;
         for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
             if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(p).overflowX)) return false;
         return true;
@@ -176,6 +198,106 @@ def test_errors_are_where_the_person_looks(browser, address, tmp_path):
     bad.write_bytes(b"not a photo")
     page.set_input_files("#lv-drop input[type=file]", str(bad))
     assert "can be read" in says(page, "#lv-faces-line", "choose a")
+
+
+def drawer(page, open: bool = True) -> None:
+    """Open or close the panel's drawer, and wait for the end of its way."""
+    page.click("#lv-panel-button" if open else "#lv-panel .toggle-button")
+    page.wait_for_function(f"document.querySelector('#lv-panel').classList.contains('open') === {str(open).lower()}")
+    page.wait_for_timeout(500)
+
+
+def checked(page, group: str) -> list[str]:
+    """The labels that are checked in a list of the drawer."""
+    return [label.inner_text() for label in page.locator(f"{group} label").all() if label.locator(":checked").count()]
+
+
+def rows(page) -> list[tuple[str, str]]:
+    """Recogniser and role, row by row of the scoreboard."""
+    cells = page.locator("#lv-board tbody tr td:first-child").all()
+    return [(cell.locator("b").inner_text(), cell.locator("small").inner_text()) for cell in cells]
+
+
+def test_the_drawer_opens_on_every_tab_and_its_lists_exclude_one_another(browser, address, astronaut):
+    page = opened(browser, address)
+    for tab in ("Models", "About & privacy", "Protect"):
+        page.get_by_role("tab", name=tab).click()
+        drawer(page)
+        assert page.locator("#lv-attacked").is_visible()
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(500)
+        assert not page.locator("#lv-attacked").is_visible() and page.locator("#lv-panel-button").is_visible()
+    put(page, astronaut)
+    drawer(page)
+    assert checked(page, "#lv-attacked") == ["SFace"] and checked(page, "#lv-held-out") == ["dlib ResNet"]
+    assert page.locator("#lv-attacked label").count() == 1, "a judge of the registry cannot be attacked"
+    page.locator("#lv-held-out").get_by_label("SFace", exact=True).check()
+    assert "check one under Attacked by the method" in says(page, "#lv-panel-line", "TIP-IM needs")
+    assert (
+        checked(page, "#lv-attacked") == [] and page.inner_text("#lv-panel-button") == "Panel: 0 attacked, 2 held out"
+    )
+    drawer(page, open=False)
+    page.click("#lv-protect")
+    says(page, "#lv-status", "TIP-IM needs at least one recogniser")
+    drawer(page)
+    for label in ("SFace", "dlib ResNet"):
+        page.locator("#lv-held-out").get_by_label(label, exact=True).uncheck()
+    says(page, "#lv-panel-line", "No recogniser is switched on")
+    page.click("#lv-usual")
+    says(page, "#lv-panel-button", "1 attacked, 1 held out")
+    assert checked(page, "#lv-attacked") == ["SFace"]
+
+
+def test_a_recogniser_from_the_hub_is_described_fetched_and_used(browser, address, hub, astronaut):
+    page = opened(browser, address)
+    put(page, astronaut)
+    drawer(page)
+    page.locator("#lv-add button.label-wrap").click()
+    choose(page, "FaceNet")
+    assert "locked at the first download" in says(page, "#lv-drawer-facts", "112 MB")
+    page.click("#lv-drawer-download")
+    assert "can stand in" in says(page, "#lv-drawer-status", "The Hub has no")
+    before = len(hub.gets())
+    choose(page, "SFace (from the Hub)")
+    facts = says(page, "#lv-drawer-facts", "10.7 MB")
+    assert "Apache-2.0" in facts and "MS1MV2" in facts and "pinned" in facts and len(hub.gets()) == before
+    page.click("#lv-drawer-download")
+    says(page, "#lv-drawer-status", r"\d of 10\.7 MB")
+    page.click("#lv-drawer-cancel")
+    says(page, "#lv-drawer-status", "What came is kept", 3000)
+    page.click("#lv-drawer-download")
+    says(page, "#lv-drawer-status", "is here now, and off")
+    fetched = page.locator("#lv-attacked").get_by_label("SFace (from the Hub)", exact=True)
+    assert not fetched.is_checked() and "SFace (from the Hub)" in says(page, "#lv-panel-line", "Off: SFace")
+    fetched.check()
+    page.locator("#lv-attacked").get_by_label("SFace", exact=True).uncheck()
+    says(page, "#lv-panel-button", "1 attacked, 1 held out")
+    drawer(page, open=False)
+    steps(page, 2)
+    page.click("#lv-protect")
+    says(page, "#lv-status", "Done")
+    assert rows(page) == [("SFace (from the Hub)", "attacked (surrogate)"), ("dlib ResNet", "held-out judge")]
+    page.get_by_role("tab", name="Models").click()
+    assert "0.91 / 0.93\nLFW, 6,000 pairs" in says(page, "#lv-models", "loaded now")
+    assert "FaceNet" in says(page, "#lv-models", r"Not here: on the Hub \(1\)")
+
+
+def choose(page, title: str) -> None:
+    page.click("#lv-drawer-choice input")
+    page.get_by_role("option", name=title, exact=True).click()
+
+
+def test_the_drawer_fits_a_phone(browser, address):
+    page = opened(browser, address, 390, 844)
+    drawer(page)
+    for fold in page.locator("#lv-panel button.label-wrap").all():
+        fold.click()
+    choose(page, "FaceNet")
+    says(page, "#lv-drawer-facts", "112 MB")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390 and not overflowing(page)
+    inside = page.evaluate("""() => [...document.querySelectorAll('#lv-panel .sidebar-content *')]
+        .every(e => e.getBoundingClientRect().right <= 391)""")
+    assert inside and page.locator("#lv-panel .toggle-button").is_visible()
 
 
 def test_a_phone_needs_no_sideways_scrolling_and_shows_the_example(browser):

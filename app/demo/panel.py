@@ -24,7 +24,7 @@ NO_LIMIT = "no threshold yet"
 OPEN = """() => {
   const drawer = document.querySelector('#lv-panel'), close = drawer.querySelector('.toggle-button');
   close.click();
-  close.focus();
+  setTimeout(() => close.focus(), 60);  // once the drawer can be seen
   drawer.onkeydown = (event) => {
     if (event.key !== 'Escape' || !drawer.classList.contains('open')) return;
     close.click();
