@@ -223,7 +223,7 @@ def test_run_stop_and_run_again(runtime, tab, tmp_path):
     assert json.loads(Path(ended[tab.view.settings_file]["value"]).read_text())["file"] == file.name
     again = tab.photos.take_photo(put(tmp_path, file.read_bytes()), ["dlib-resnet"], VISITOR)
     assert "settings are restored" in again[tab.view.faces_line]
-    assert again[tab.side.attacked] == ["sface"] and again[tab.side.held_out] == ["dlib-resnet"]
+    assert [again[part]["value"] for part in (tab.side.attacked, tab.side.held_out)] == [["sface"], ["dlib-resnet"]]
 
 
 def test_a_run_has_the_rows_and_roles_of_the_chosen_panel(runtime, tab, tmp_path):

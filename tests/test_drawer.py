@@ -101,7 +101,7 @@ def test_checking_in_one_list_unchecks_in_the_other(page):
     out = page.events.attack(["sface"], [], "tip-im")
     assert "Off: dlib ResNet." in out[page.side.line] and "Nobody is held out" in out[page.side.line]
     out = page.events.usual("tip-im")
-    assert out[page.side.attacked] == ["sface"] and out[page.side.held_out] == ["dlib-resnet"]
+    assert out[page.side.attacked]["value"] == ["sface"] and out[page.side.held_out]["value"] == ["dlib-resnet"]
 
 
 def test_a_choice_that_cannot_work_is_said_at_once(page):
@@ -145,7 +145,7 @@ def test_cancel_keeps_what_came_and_the_next_download_goes_on(page, server):
     work = page.pulls.run("sface-hub", VISITOR)
     while " of 1.0 MB" not in next(work)[page.box.status]:
         pass
-    assert "What came is kept" in page.pulls.cancel(VISITOR)[page.box.status]
+    assert "What came is kept" in page.pulls.cancel("sface-hub", VISITOR)[page.box.status]
     assert (
         "What came is kept" in list(work)[-1][page.box.status]
         and "sface-hub" in dict(pull.elsewhere(page.runtime.cards)).values()
@@ -217,6 +217,8 @@ def test_many_rows_of_frbench_are_folded(page, known, monkeypatch):
     found = models.tables(page.runtime)
     assert "<details><summary>Not here: in FRBench&#x27;s zoo (50)" in found and "<Net" not in found
     assert len(pull.elsewhere(page.runtime.cards)) == 52
+    page.pulls.begin(VISITOR)
+    assert "cannot be stopped" in page.pulls.cancel("frbench-1", VISITOR)[page.box.status]
 
 
 def test_a_bundled_network_shows_its_card(known, tmp_path, monkeypatch):

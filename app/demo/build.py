@@ -169,5 +169,5 @@ def _anew(view: protect.View, side: panel.PanelView, panels: PanelEvents) -> dic
 def _wire_box(box: pull.Box, pulls: pull.PullEvents) -> Any:
     box.choice.input(pulls.choose, box.choice, box.everything, **LIGHT)
     pressed = box.download.click(pulls.begin, None, box.everything, queue=False, **QUIET)
-    box.cancel.click(pulls.cancel, None, box.everything, queue=False, **QUIET)
+    box.cancel.click(pulls.cancel, box.choice, box.everything, queue=False, **QUIET)
     return pressed.then(pulls.run, box.choice, box.everything, concurrency_id="pull", concurrency_limit=4, **QUIET)

@@ -36,9 +36,15 @@ class PanelEvents:
         return self.choose(drawer.usual(self.runtime), method)
 
     def choose(self, panel: Panel, method: str) -> Updates:
-        """Another panel in both lists."""
-        lists = {self.view.attacked: list(panel.attacked), self.view.held_out: list(panel.held_out)}
-        return {**self.state(panel, method), **lists}
+        """Another panel, as far as it is here, and lists of all who are."""
+        lists = usable(self.runtime.cards)
+        panel = drawer.within(panel, *({card.id for card in cards} for cards in lists))
+        attackable, judging = map(drawer.titled, lists)
+        return {
+            **self.state(panel, method),
+            self.view.attacked: gr.update(choices=attackable, value=list(panel.attacked)),
+            self.view.held_out: gr.update(choices=judging, value=list(panel.held_out)),
+        }
 
     def state(self, panel: Panel, method: str) -> Updates:
         """What the button and the line say of a panel."""
@@ -52,16 +58,10 @@ class PanelEvents:
 
     def refresh(self, attacked: list[str], held_out: list[str], method: str, *chosen: str | None) -> Updates:
         """What is here now: after a download, and whenever a page or the drawer is opened."""
-        known = self.runtime.cards
-        lists = [drawer.titled(cards) for cards in usable(known)]
-        ids = [{id for _, id in choices} for choices in lists]
-        panel = drawer.within(Panel(tuple(attacked), tuple(held_out)), *ids)
         return {
-            **self.state(panel, method),
-            self.view.attacked: gr.update(choices=lists[0], value=list(panel.attacked)),
-            self.view.held_out: gr.update(choices=lists[1], value=list(panel.held_out)),
+            **self.choose(Panel(tuple(attacked), tuple(held_out)), method),
             self.view.facts: drawer.notes(self.runtime),
-            self.view.local: drawer.by_hand(known),
+            self.view.local: drawer.by_hand(self.runtime.cards),
             **self._boxes(chosen),
         }
 

@@ -23,6 +23,7 @@ from engines.checkpoints import Checkpoint, CheckpointError, here
 
 NOTHING = "Everything on the list is already on this computer."
 STOPPED = "Stopped. What came is kept: press Download to go on from there."
+LEFT = "No longer waiting. FRBench's own download cannot be stopped, and goes on in the background."
 
 
 @dataclass
@@ -93,6 +94,11 @@ def facts(card: Checkpoint) -> str:
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in lines.items() if text)
     return f'<dl class="lv-facts">{rows}</dl>'
+
+
+def stopped(card: Checkpoint | None) -> str:
+    """What Cancel says, and does."""
+    return LEFT if card and card.source == "frbench" else STOPPED
 
 
 class Stopped(CheckpointError):
@@ -195,7 +201,7 @@ class PullEvents:
     def _end(self, pull: Pull) -> Updates:
         card, box = pull.card, self.box
         if pull.stop.is_set():
-            return self._idle(scoreboard.said(STOPPED))
+            return self._idle(scoreboard.said(stopped(card)))
         if pull.error:
             return self._idle(scoreboard.alert(sentence(pull.error)))
         choices = elsewhere(self.runtime.cards)
@@ -207,10 +213,10 @@ class PullEvents:
             box.download: gr.update(visible=False, interactive=True),
         }
 
-    def cancel(self, request: gr.Request) -> Updates:
+    def cancel(self, id: str | None, request: gr.Request) -> Updates:
         """Throw the switch."""
         self.desk.of(request).pulls.setdefault(self.box.name, threading.Event()).set()
-        return self._idle(scoreboard.said(STOPPED))
+        return self._idle(scoreboard.said(stopped(self.runtime.cards.get(id or ""))))
 
     def _idle(self, status: str) -> Updates:
         return {
