@@ -257,6 +257,11 @@ def test_a_recogniser_from_the_hub_is_described_fetched_and_used(browser, addres
     assert "locked at the first download" in says(page, "#lv-drawer-facts", "112 MB")
     page.click("#lv-drawer-download")
     assert "can stand in" in says(page, "#lv-drawer-status", "The Hub has no")
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(500)
+    assert not page.locator("#lv-attacked").is_visible()
+    drawer(page)
+    assert "can stand in" in page.inner_text("#lv-drawer-status"), "nothing is lost"
     before = len(hub.gets())
     choose(page, "SFace (from the Hub)")
     facts = says(page, "#lv-drawer-facts", "10.7 MB")

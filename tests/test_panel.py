@@ -46,6 +46,40 @@ def test_a_panel_that_cannot_be_is_one_sentence(panel, says):
         check(panel, KNOWN)
 
 
+def test_who_can_be_attacked_and_who_can_be_held_out(monkeypatch):
+    monkeypatch.setattr(panels, "here", lambda card: card.id in ("sface", "dlib-resnet", "sface-hub", "odd"))
+    odd = dataclasses.replace(KNOWN["sface"], id="odd", state="untrained")
+    attackable, judging = panels.usable({**KNOWN, "odd": odd})
+    assert [card.id for card in attackable] == ["sface", "sface-hub"]
+    assert [card.id for card in judging] == ["dlib-resnet", "sface", "sface-hub"]
+
+
+@pytest.mark.parametrize(
+    ("panel", "says"),
+    [
+        (Panel(("sface",), ("dlib-resnet",)), ""),
+        (Panel(("sface", "sface-hub")), ""),
+        (Panel(("sface",), ("sface-hub",)), "the very network of SFace, which is attacked"),
+        (Panel((), ("sface",)), "TIP-IM needs at least one recogniser to work against"),
+        (Panel((), ()), "No recogniser is switched on"),
+        (Panel(("nosuch",)), "no recogniser called"),
+    ],
+)
+def test_what_stands_in_the_way_of_a_run_is_said_before_it(panel, says):
+    runtime = Runtime("cpu", budget=40_000_000)
+    said = panels.obstacle(runtime, panel, "tip-im")
+    assert says in said and bool(said) == bool(says) and not runtime.loaded()
+
+
+def test_what_was_measured_counts_against_the_budget_not_the_size_of_the_file(runtime):
+    runtime.recogniser("sface")
+    tight = Runtime("cpu", budget=40_000_000)
+    panel = Panel(("sface",), ("dlib-resnet",))
+    assert panels.obstacle(tight, panel, "tip-im") == "" and tight.memory(KNOWN["sface"]) == KNOWN["sface"].bytes
+    tight.recogniser("sface")
+    assert "more than the 40 MB" in panels.obstacle(tight, panel, "tip-im")
+
+
 def test_the_role_is_that_of_this_run(runtime, astronaut):
     found, notes = members(runtime, Panel((), ("sface", "dlib-resnet")))
     assert not notes and [member.attacked for member in found] == [False, False]

@@ -25,8 +25,9 @@ OPEN = """() => {
   const drawer = document.querySelector('#lv-panel'), close = drawer.querySelector('.toggle-button');
   close.click();
   setTimeout(() => close.focus(), 60);  // once the drawer can be seen
-  drawer.onkeydown = (event) => {
-    if (event.key !== 'Escape' || !drawer.classList.contains('open')) return;
+  document.onkeydown = (event) => {
+    if (event.key !== 'Escape' || event.target.matches('[role=listbox]')) return;
+    if (!drawer.classList.contains('open')) return;
     close.click();
     document.querySelector('#lv-panel-button').focus();
   };
