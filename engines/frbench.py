@@ -1,29 +1,31 @@
-"""FRBench's zoo (package `frbench`) as recognisers of this project, where the package is installed.
+"""FRBench's zoo (package `frbench`) as a provider of recognisers, where the package is installed.
 
-Each of its models is listed as `frbench-KEY`, for example `frbench-irse-50_arcface_ms1m`, aligned by the
-template of its own configuration and differentiable down to our pixels. FRBench fetches its weights
-from its own releases and checks their SHA-256 itself.
+Each model of its list is a checkpoint `frbench-KEY`, for example `frbench-irse-50_arcface_ms1m`, as soon as
+the list is here (`weights pull frbench`). The list is read without the package, whose import takes
+seconds. FRBench fetches its archives from its own releases and checks their SHA-256 itself; the SHA-256
+that a run is stamped with is that of the weights inside.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from engines.checkpoints import Checkpoint, CheckpointError
-from engines.face import ARCFACE_POINTS, Template
+from engines.checkpoints import Checkpoint, CheckpointError, write_whole
+from engines.hub_errors import Unreachable, with_stand_in
+from engines.watched import Report
 
 PREFIX = "frbench-"
-PATIENCE = 10.0  # seconds without a new byte
+DETECTORS = "retinaface_"  # the models of the list that are no recognisers
+DEFAULTS = {"cache": "~/.frbench", "release": "weights-v1.0.0"}  # FRBench's own
+PATIENCE = 9.0  # seconds without a new byte
 
 
 def installed() -> bool:
@@ -31,148 +33,166 @@ def installed() -> bool:
     return importlib.util.find_spec("frbench") is not None
 
 
+def stamp() -> object:
+    """Changes whenever `cards` may change; None while there are none."""
+    try:
+        found = _list().stat()
+        return (str(_list()), found.st_mtime_ns, found.st_size) if installed() else None
+    except OSError:
+        return None
+
+
 def cards() -> dict[str, Checkpoint]:
-    """A card for every model that FRBench lists; none where it is not installed or its list is not here yet.
+    """A card for every model of the list; none where FRBench is not installed or its list is not here.
 
     Never asks the network: `refresh` fetches the list.
     """
-    if not installed() or not (_folder() / "manifest.json").is_file():
+    if stamp() is None:
         return {}
-    import frbench
-
-    try:
-        models = frbench.list_models()
-    except (frbench.FRBenchError, OSError, ValueError):
-        return {}
-    return {PREFIX + model.key: _card(model) for model in models}
+    keys = {key: key.rsplit("_", 2) for key in sorted(_assets()) if not key.startswith(DETECTORS)}
+    return {PREFIX + key: _card(key, *parts) for key, parts in keys.items() if len(parts) == 3}
 
 
 def refresh() -> int:
-    """Fetch FRBench's list of models; returns how many there are. CheckpointError in one sentence."""
-    if not installed():
-        raise CheckpointError("The package frbench is not installed: pip install frbench.")
-    _apart("frbench.refresh_manifest()", "its list of models")
+    """Fetch FRBench's list of models; returns how many there are. CheckpointError in one sentence.
+
+    The list that is here is replaced by a whole one or not at all.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        said = "FRBench's list of models could not be fetched: check the connection."
+        _apart("frbench.refresh_manifest()", Path(name), said)
+        data = (Path(name) / "manifest.json").read_bytes()
+    _list().parent.mkdir(parents=True, exist_ok=True)
+    write_whole(_list(), data)
     return len(cards())
 
 
-def here(card: Checkpoint) -> bool:
-    """Whether a model's files are on this computer."""
-    import frbench.utils.download as store
+def fetch(card: Checkpoint, report: Report | None = None) -> None:
+    """Fetch a model's files where they are not here; CheckpointError in one sentence once nothing moves.
 
-    entry = store._asset_entries(store._load_manifest()).get(card.file) if card.id in cards() else None
-    return entry is not None and store._asset_cached(entry)
-
-
-def fetch(card: Checkpoint) -> None:
-    """Fetch a model's files where they are not here; CheckpointError in one sentence once nothing moves."""
-    if not here(card):
-        _apart(f"frbench.download_assets([{card.file!r}])", card.file)
+    `report(done, total)` hears of the bytes of its archive.
+    """
+    if installed() and _whole(card):
+        return
+    said = with_stand_in(card, f"{card.id} could not be fetched from FRBench: check the connection")
+    size = _assets().get(card.file, {}).get("size")
+    _apart(f"frbench.download_assets([{card.file!r}])", _folder(), said, report, size)
 
 
-def _folder() -> Path:
-    import frbench
-
-    return Path(frbench.CACHE)
-
-
-def _apart(call: str, what: str) -> None:
-    """Run a download of FRBench in a process of its own: its sockets have no timeout, a process can be ended."""
-    if os.environ.get("LARVATUS_OFFLINE") == "1":
-        raise CheckpointError(f"FRBench could not fetch {what} offline: use a bundled recogniser, or go online.")
-    code = f"import frbench; frbench.configure(verbose=False, update_check=False); {call}"
-    work = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    moved, size = time.monotonic(), -1
-    while work.poll() is None:
-        time.sleep(0.2)
-        now = _bytes_in(_folder())
-        if now != size:
-            moved, size = time.monotonic(), now
-        if time.monotonic() - moved > PATIENCE:
-            work.kill()
-    if work.wait() != 0:
-        raise CheckpointError(f"FRBench could not fetch {what}: check the connection, or use a bundled recogniser.")
+def weight_file(card: Checkpoint) -> Path:
+    """The weights of a model that is here; CheckpointError where they are not."""
+    _need()
+    if not _whole(card):
+        raise CheckpointError(f"{card.id} is not here: fetch it with python -m app weights pull {card.id}.")
+    entry = _assets()[card.file]
+    return _folder() / entry["target_name"] / entry["contents"]["weight"]
 
 
-def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
-
-
-def _card(model: Any) -> Checkpoint:
-    import frbench
-
-    return Checkpoint(
-        id=PREFIX + model.key,
-        title=f"{model.backbone} {model.loss} (FRBench)",
-        kind="recogniser",
-        role="surrogate",
-        source="frbench",
-        network=PREFIX + model.key,
-        repo="frbench",
-        revision=frbench.RELEASE,
-        file=model.key,
-        sha256="",
-        bytes=0,
-        licence="MIT (code); weights as FRBench releases them",
-        paper=f"FRBench: {model.backbone}, {model.loss}",
-        trained_on=model.dataset,
-        state="trained",
+def _whole(card: Checkpoint) -> bool:
+    entry = _assets().get(card.file)
+    return entry is not None and all(
+        (_folder() / entry["target_name"] / name).is_file() for name in entry["contents"].values()
     )
 
 
-class FrbenchRecogniser:
-    """One of FRBench's models: crops of its own template in [0, 1] in, unit rows out."""
-
-    def __init__(self, card: Checkpoint, device: str = "cpu"):
-        """Fetches the weights where they are not there; CheckpointError in one sentence where that fails."""
-        import frbench
-
-        fetch(card)
-        self.card, self.device, self.thresholds = card, device, card.thresholds
-        try:
-            with frbench.configure_scoped(verbose=False, update_check=False):
-                fr = frbench.FR(*card.file.rsplit("_", 2), eager_load=True)
-        except Exception:  # a broken file ends in whatever its reader raises
-            advice = "delete them and pull it again"
-            raise CheckpointError(f"FRBench's files of {card.file} cannot be read: {advice}.") from None
-        self._fr = fr.to(device).eval().requires_grad_(False)
-        self.template = _template(self._fr)
-        self.features_layer = _last_maps(self._fr.backbone, self.template.size)
-        self.nbytes = sum(tensor.nbytes for tensor in (*self._fr.parameters(), *self._fr.buffers()))
-
-    def raw(self, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S) in [0, 1] -> embeddings (N, D) as the network gives them; differentiable."""
-        # Our crop is already aligned: FRBench only normalises it. Its mirrored second pass is off, as for every
-        # other recogniser here.
-        return self._fr(pixels.to(self.device) * 255, need_crop=False, tta=()).embeddings
-
-    def embed(self, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S) in [0, 1] -> unit rows (N, D); differentiable."""
-        return F.normalize(self.raw(pixels), dim=1)
+def _need() -> None:
+    if not installed():
+        raise CheckpointError("The package frbench is not installed: pip install frbench.")
 
 
-def _template(fr: Any) -> Template:
-    """The five points and the side of the model's own crop."""
-    side = int(fr.input_size[0])
-    points = fr.preprocessor.template
-    pairs = ARCFACE_POINTS if points is None else tuple((float(x), float(y)) for x, y in points)
-    return Template(f"frbench{side}", side, pairs)
-
-
-@torch.no_grad()
-def _last_maps(net: nn.Module, side: int) -> nn.Module:
-    """The deepest layer whose output is maps of at least 5x5: what Grad-CAM reads."""
-    found: list[nn.Module] = []
-
-    def listen(layer: nn.Module, _: Any, out: Any) -> None:
-        if isinstance(out, Tensor) and out.ndim == 4 and min(out.shape[-2:]) >= 5:
-            found.append(layer)
-
-    hooks = [layer.register_forward_hook(listen) for layer in net.modules() if not list(layer.children())]
+def _setting(name: str) -> str:
+    """A setting of FRBench, as it finds it itself: the environment, its file of settings, its default."""
+    file = os.environ.get("FRBENCH_CONFIG", "~/.frbench/config.json")
     try:
-        net(torch.zeros(1, 3, side, side, device=next(net.parameters()).device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not found:
-        raise CheckpointError("This model of FRBench has no maps that Grad-CAM could read: choose another.")
-    return found[-1]
+        kept = json.loads(Path(os.path.expandvars(file)).expanduser().read_text())
+    except (OSError, ValueError):
+        kept = {}
+    kept = kept.get(name) if isinstance(kept, dict) else None
+    return str(os.environ.get(f"FRBENCH_{name.upper()}") or kept or DEFAULTS[name])
+
+
+def _folder() -> Path:
+    return Path(os.path.expandvars(_setting("cache"))).expanduser()
+
+
+def _list() -> Path:
+    return _folder() / "manifest.json"
+
+
+def _assets() -> dict[str, Any]:
+    """The entries of the list that can be used; none where it is not here, or damaged."""
+    try:
+        found = json.loads(_list().read_text())
+    except (OSError, ValueError):
+        return {}
+    return {key: entry for key, entry in found.items() if _usable(entry)} if isinstance(found, dict) else {}
+
+
+def _usable(entry: Any) -> bool:
+    contents = entry.get("contents") if isinstance(entry, dict) else None
+    return isinstance(contents, dict) and "weight" in contents and "target_name" in entry
+
+
+def _card(key: str, backbone: str, loss: str, data: str) -> Checkpoint:
+    size = _assets()[key].get("size")
+    return Checkpoint(
+        id=PREFIX + key,
+        title=f"{backbone} {loss}, {data} (FRBench)",
+        kind="recogniser",
+        role="surrogate",
+        source="frbench",
+        network=PREFIX + key,
+        repo="frbench",
+        revision=_setting("release"),
+        file=key,
+        sha256="",
+        bytes=0,
+        licence="MIT (code); weights as FRBench releases them",
+        paper=f"FRBench: {backbone}, {loss}",
+        trained_on=data,
+        state="trained",
+        about=f"{size / 1e6:.0f} MB" if isinstance(size, int) else "",
+    )
+
+
+def _apart(call: str, folder: Path, said: str, report: Report | None = None, total: int | None = None) -> None:
+    """Run a download of FRBench into `folder` in a process of its own, which can be ended: its sockets wait forever.
+
+    Raises Unreachable(`said`) where it fails or brings no byte for PATIENCE seconds.
+    """
+    _need()
+    if os.environ.get("LARVATUS_OFFLINE") == "1":
+        raise Unreachable(said.replace("check the connection", "offline mode is on"))
+    code = f"import frbench; frbench.configure(verbose=False, update_check=False); print(flush=True); {call}"
+    environment = {**os.environ, "FRBENCH_CACHE": str(folder)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    before = _bytes_in(folder)
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) as work:  # type: ignore[call-overload]
+        try:
+            work.stdout.readline()  # imported: from here on only the network can keep it waiting
+            _watch(work, folder, before, report, total)
+        finally:
+            work.kill()
+    if work.returncode != 0:
+        raise Unreachable(said)
+
+
+def _watch(work: subprocess.Popen, folder: Path, before: int, report: Report | None, total: int | None) -> None:
+    """Return once it has ended, or brought nothing for PATIENCE seconds."""
+    moved, size = time.monotonic(), before
+    while work.poll() is None and time.monotonic() - moved < PATIENCE:
+        time.sleep(0.1)
+        if (now := _bytes_in(folder)) != size:
+            moved, size = time.monotonic(), now
+            if report and 0 < now - before <= (total or now):
+                report(now - before, total)
+
+
+def _bytes_in(folder: Path) -> int:
+    found = 0
+    for path in folder.rglob("*"):
+        try:
+            found += path.stat().st_size
+        except OSError:  # FRBench has just moved or removed it
+            continue
+    return found

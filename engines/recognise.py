@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.architectures import ARCHITECTURES, Architecture
-from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, load_state
+from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, load_state, registry, stamped
 from engines.face import Template
+from engines.tensors import misfit
 
 
 class Recogniser(Protocol):
@@ -71,7 +72,7 @@ def nbytes(net: nn.Module) -> int:
 
 
 def load(id: str, device: str = "cpu") -> Recogniser:
-    """The recogniser of a registry id; CheckpointError in one sentence where it cannot be had.
+    """The recogniser of a registry id, its card with the SHA-256 of its file; CheckpointError in one sentence.
 
     Where the carrier of `id` is missing, an entry that stands in for it (the same file from
     another source) is used, under the name of `id`.
@@ -79,16 +80,33 @@ def load(id: str, device: str = "cpu") -> Recogniser:
     card = checkpoint(id)
     if card.kind != "recogniser":
         raise CheckpointError(f"{id} is not a recogniser: choose one of kind recogniser.")
-    architecture = ARCHITECTURES[card.network]
-    return FaceNetwork(card, architecture.build(_state(card)), architecture, device)
+    if card.source == "frbench":
+        from engines.frbench_network import FrbenchRecogniser
+
+        return FrbenchRecogniser(card, device)
+    if card.network not in ARCHITECTURES:
+        raise CheckpointError(
+            f"The network {card.network!r} of {id} is unknown: use one of {', '.join(ARCHITECTURES)}."
+        )
+    net = _built(card)
+    return FaceNetwork(stamped(card), net, ARCHITECTURES[card.network], device)
+
+
+def _built(card: Checkpoint) -> nn.Module:
+    """The network of the card's tensors; CheckpointError where they are of another architecture."""
+    state = _state(card)
+    try:
+        return ARCHITECTURES[card.network].build(state)
+    except CheckpointError:
+        raise
+    except (RuntimeError, LookupError, ValueError, TypeError):  # a builder reads its sizes off the tensors
+        raise misfit(f"{card.id} is no {card.network}") from None
 
 
 def _state(card: Checkpoint) -> dict[str, Tensor]:
     try:
         return load_state(card)
     except CheckpointError:
-        from engines.checkpoints import registry
-
         for other in registry().values():
             if other.stands_in_for == card.id and other.sha256 == card.sha256:
                 try:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl"}
 WRAPPERS = ("state_dict", "model", "net", "backbone")  # where releases keep the tensors
@@ -33,6 +33,29 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         except (SafetensorError, OSError):
             raise CheckpointError(f"{path.name} is not a whole safetensors file: get it again.") from None
     return {name: value.float() if _half(value) else value for name, value in state.items()}
+
+
+def fill(net: nn.Module, state: dict[str, Tensor]) -> None:
+    """Load a state dict; CheckpointError names the first tensor that is missing, too many, or of another shape.
+
+    Only BatchNorm's counters (num_batches_tracked) may be missing: nothing reads them after training.
+    """
+    own = net.state_dict()
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    for names, how in ((missing, "is missing"), ([name for name in state if name not in own], "is not part of it")):
+        if names:
+            raise misfit(f"{names[0]} {how}")
+    for name, value in state.items():
+        if value.shape != own[name].shape:
+            raise misfit(f"{name} is {tuple(value.shape)} instead of {tuple(own[name].shape)}")
+    net.load_state_dict(state, strict=False)
+
+
+def misfit(how: str) -> CheckpointError:
+    """What to say of tensors that do not fit an architecture."""
+    return CheckpointError(
+        f"These weights are of another network ({how}): correct its entry's network, or convert its release anew."
+    )
 
 
 def _half(value: Tensor) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
+import tempfile
 
 import pytest
 import torch
@@ -16,6 +18,9 @@ from engines.face import ARCFACE112
 from engines.recognise import Architecture, FaceNetwork
 
 torch.set_num_threads(2)
+# The registry also lists what FRBench keeps on this computer: in the tests, nothing.
+EMPTY = tempfile.TemporaryDirectory()
+os.environ["FRBENCH_CACHE"] = EMPTY.name
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from engines.nets.inception import InceptionFeatures
 from engines.nets.iresnet import IRNet
+from engines.tensors import fill, misfit
 
 
 class GlobalDepthwiseHead(nn.Module):
@@ -140,12 +141,17 @@ FAMILIES = {
 }
 
 
+LAST = ("head.linear.weight", "head.3.weight")  # the last layer, by the kind of head
+
+
 def from_state(name: str, state: dict[str, Tensor]) -> Compact:
-    """The network of a state dict; the width of its embedding is that of its last layer."""
-    net = FAMILIES[name].build(_dimension(state))
-    net.load_state_dict(state)
+    """The network of a state dict, its BatchNorm counters left out or not; CheckpointError for any other.
+
+    The width of its embedding is that of its last layer.
+    """
+    widths = [value.shape[0] for key, value in state.items() if key in LAST and value.ndim == 2]
+    if not widths:
+        raise misfit(f"neither {' nor '.join(LAST)} is among them")
+    net = FAMILIES[name].build(widths[0])
+    fill(net, state)
     return net
-
-
-def _dimension(state: dict[str, Tensor]) -> int:
-    return next(value.shape[0] for key, value in state.items() if key in ("head.linear.weight", "head.3.weight"))

@@ -17,6 +17,8 @@ from itertools import takewhile
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.tensors import fill, misfit
+
 # Units in each of the four stages: (name of the release) -> depths.
 DEPTHS = {"ir50": (3, 4, 14, 3), "ir100": (3, 13, 30, 3), "ir152": (3, 8, 36, 3)}
 WIDTHS = (64, 128, 256, 512)
@@ -135,10 +137,10 @@ class IResNet(nn.Module):
 
 
 def from_state(state: dict[str, Tensor]) -> IRNet | IResNet:
-    """The network of a state dict in either layout, with or without a wrapper's prefix; ValueError for another."""
+    """The network of a state dict in either layout, with or without a wrapper's prefix; or CheckpointError."""
     state = without_prefix(state)
     net = _ir_of(state) if ANCHORS[0] in state else _iresnet_of(state)
-    net.load_state_dict(state)
+    fill(net, state)
     return net
 
 
@@ -146,7 +148,7 @@ def without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state dict with what wrappers put before every name ("model.net.") taken off."""
     firsts = [name for name in state if name.endswith(ANCHORS)]
     if not firsts:
-        raise ValueError("These tensors are not an IR network: neither input_layer.0 nor conv1 is among them.")
+        raise misfit("not an IR network: neither input_layer.0 nor conv1 is among them")
     first = min(firsts, key=len)
     prefix = first[: -len(next(anchor for anchor in ANCHORS if first.endswith(anchor)))]
     return {name[len(prefix) :]: tensor for name, tensor in state.items() if name.startswith(prefix)}
@@ -172,6 +174,6 @@ def _iresnet_of(state: dict[str, Tensor]) -> IResNet:
         for s in stages
     )
     if len(depths) != 4 or "fc.weight" not in state:
-        raise ValueError("These tensors are not an IR network: it has four stages and a layer fc.")
+        raise misfit("not an IR network: it has four stages and a layer fc")
     widths = tuple(state[f"layer{s}.0.conv1.weight"].shape[0] for s in stages)
     return IResNet(depths, widths, state["fc.weight"].shape[0])

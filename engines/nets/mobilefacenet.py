@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from engines.tensors import fill
+
 # (expansion, channels, repeats, first stride): Table 1 of the paper.
 BOTTLENECKS = ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
 
@@ -174,5 +176,5 @@ class MobileFaceNet(nn.Module):
 def from_state(state: dict[str, Tensor]) -> MobileFaceNet:
     """The network of a state dict in InsightFace_Pytorch's layout."""
     net = MobileFaceNet(state["linear.weight"].shape[0])
-    net.load_state_dict(state)
+    fill(net, state)
     return net
