@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import tomlkit
 import torch
 from safetensors.torch import save
 
-from app.weights_measure import FARS
+from app import weights_file
+from app.weights_measure import CORRELATE, FARS
 from engines.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -25,7 +25,7 @@ from engines.checkpoints import (
     sha256_of,
     write_whole,
 )
-from engines.nets.compact import FAMILIES
+from engines.nets.compact import FAMILIES, from_state
 from engines.train.recogniser import RECIPES, TEACHER_DATA
 
 JUDGES = ("compact-edgenext", "compact-inception")
@@ -55,23 +55,33 @@ def add_actions(actions: Any) -> None:
 
 def run_bundle(args: argparse.Namespace) -> dict[str, Any]:
     """fp16 safetensors, the log beside the cards, and a registry entry without figures yet."""
-    try:
-        kept = torch.load(args.run / "last.pt", weights_only=True, map_location="cpu")
-        log = json.loads((args.run / "log.json").read_text())
-    except OSError:
-        raise CheckpointError(f"There is no training in {args.run.name}: give the recipe's --out folder.") from None
+    kept, log = _training(args.run)
     if log["id"] != args.id:
         raise CheckpointError(f"The training in {args.run.name} is of {log['id']}, not of {args.id}.")
-    data = save({name: _half(tensor) for name, tensor in kept["net"].items() if "num_batches_tracked" not in name})
+    state = {name: _half(tensor) for name, tensor in kept["net"].items() if "num_batches_tracked" not in name}
+    from_state(args.id, state)
+    if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
+        raise CheckpointError(
+            f"The network in {args.run.name} holds numbers beyond fp16: train it with a lower rate."
+        )
+    data = save(state)
     for folder in (bundled(), cards()):
         folder.mkdir(parents=True, exist_ok=True)
     write_whole(bundled() / f"{args.id}.safetensors", data)
     write_whole(cards() / f"{args.id}.json", (json.dumps(log, indent=1) + "\n").encode())
     entry = _entry(args.id, data)
-    text = tomlkit.parse(registry_file().read_text())
-    text[args.id] = entry
-    write_whole(registry_file(), tomlkit.dumps(text).encode())
+    weights_file.change(lambda text: weights_file.add(text, args.id, entry))
     return {"rows": [{"id": args.id, "bytes": len(data), "sha256": entry["sha256"], "epochs": kept["done"]}]}
+
+
+def _training(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A training's checkpoint, and its log with the epochs of its schedule; CheckpointError where there is none."""
+    try:
+        kept = torch.load(run / "last.pt", weights_only=True, map_location="cpu")
+        log = json.loads((run / "log.json").read_text())
+        return kept, {**log, "id": log["id"], "start": kept["start"], "planned": kept["epochs"]}
+    except Exception:  # missing, or damaged, which shows itself in many ways
+        raise CheckpointError(f"There is no whole training in {run.name}: give the recipe's --out folder.") from None
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:
@@ -101,8 +111,9 @@ def _entry(id: str, data: bytes) -> dict[str, Any]:
 def run_card(args: argparse.Namespace) -> dict[str, Any]:
     """Write weights/cards/ID.md."""
     ids = args.id or [card.id for card in registry().values() if card.source == "bundled"]
-    for id in ids:
-        write_whole(cards() / f"{id}.md", card_text(checkpoint(id)).encode())
+    texts = {id: card_text(checkpoint(id)) for id in ids}  # all of them before the first is written
+    for id, text in texts.items():
+        write_whole(cards() / f"{id}.md", text.encode())
     return {"rows": [{"id": id, "card": f"weights/cards/{id}.md"} for id in ids]}
 
 
@@ -112,7 +123,12 @@ def card_text(card: Checkpoint) -> str:
         raise CheckpointError(f"{card.id} is not bundled: only bundled networks have a card of ours.")
     if "lfw_accuracy" not in card.figures:
         raise CheckpointError(f"{card.id} has no figures yet: measure it with `weights verify {card.id}` first.")
-    log = json.loads((cards() / f"{card.id}.json").read_text())
+    try:
+        log = json.loads((cards() / f"{card.id}.json").read_text())
+    except (OSError, ValueError):
+        raise CheckpointError(
+            f"The training log of {card.id} is missing: restore weights/cards/{card.id}.json."
+        ) from None
     parts = [_head(card), _origin(card, log), _figures(card), _correlation(card), _curve(log), _limits(card)]
     return "\n\n".join(parts) + "\n"
 
@@ -128,16 +144,20 @@ def _head(card: Checkpoint) -> str:
 
 
 def _origin(card: Checkpoint, log: dict[str, Any]) -> str:
-    recipe, last = log["recipe"], log["epochs"][-1]
+    recipe, done, planned = log["recipe"], log["epochs"][-1]["epoch"], log["planned"]
+    runs = [
+        f"`python -m engines.train.recogniser {card.id} --bank bank --test test --out run --epochs {last}`"
+        for last in (log["start"], planned)
+        if last
+    ]
     return (
         "## Data and recipe\n\n"
         f"- Data: {card.trained_on}. Test identities and LFW were never trained on.\n"
         f"- Recipe: `engines/train/recogniser.py`, teachers {', '.join(recipe['teachers'])}; margin loss "
         f"{recipe['margin']}; batch {recipe['batch']}, rate {recipe['rate']:g}, seed {recipe['seed']}.\n"
         "- Commands: `python -m engines.train.face_bank --data DIR --teachers DIR --out bank` (the same with "
-        "`--split test --mixtures 0 --out test`), then `python -m engines.train.recogniser "
-        f"{card.id} --bank bank --test test --out run --epochs {last['epoch']}`.\n"
-        f"- Took {log['seconds']:,} s of {_device(log['device'])}, {last['epoch']} epochs."
+        f"`--split test --mixtures 0 --out test`), then {' and, to anneal once more, '.join(runs)}.\n"
+        f"- Took {log['seconds']:,} s on {_device(log['device'])}, for {done} of {planned} epochs."
     )
 
 
@@ -154,17 +174,20 @@ def _figures(card: Checkpoint) -> str:
         low, high = figures[f"threshold_interval_{far:g}"]
         rows.append(f"| cosine threshold at FAR {far:.1%} | {card.thresholds[far]:.4f} ({low:.4f} to {high:.4f}) |")
     table = "\n".join(["| figure | value (95 % bootstrap interval) |", "|---|---|", *rows])
-    return f"## Figures\n\nMeasured on {card.threshold_data}, by `{figures['command']}`.\n\n{table}"
+    source = f"Measured on {figures['data']}, by `{figures['command']}`."
+    if card.threshold_data != figures["data"]:
+        source += f" The thresholds: on {card.threshold_data}, by `{figures['threshold_command']}`."
+    return f"## Figures\n\n{source}\n\n{table}"
 
 
 def _correlation(card: Checkpoint) -> str:
     found = card.figures.get("impostor_correlation", {})
     if not found:
-        return "## Independence\n\nNot measured yet: `python -m app weights correlate --pairs FILE --data DIR`."
+        return f"## Independence\n\nNot measured yet: `{CORRELATE}`."
     rows = "\n".join(f"| {id} | {value:.3f} |" for id, value in found.items())
     return (
         "## Independence\n\nCorrelation of impostor scores with the other recognisers (Pearson, LFW's 3,000 "
-        "different pairs, by `python -m app weights correlate --pairs FILE --data DIR`); 1 would be a clone.\n\n"
+        f"different pairs, by `{CORRELATE}`); 1 would be a clone.\n\n"
         f"| recogniser | correlation |\n|---|---|\n{rows}"
     )
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomlkit
 import torch
 
+from app import weights_file
 from engines import verification
-from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, registry, registry_file, write_whole
+from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, registry, stamped
 from engines.detect import Detector
 from engines.face import FaceError, align
 from engines.recognise import Recogniser, load
@@ -20,6 +21,7 @@ from engines.train.datasets import DataError, LfwFace, Pair, lfw_pairs, named_fa
 
 FARS = (0.01, 0.001)
 LFW = "LFW, 6,000 pairs"
+CORRELATE = "python -m app weights correlate --pairs FILE --data DIR"
 FACE_IN_LFW = (40, 40, 120, 130)  # where the face is in LFW's 160x160 window
 
 
@@ -42,15 +44,19 @@ def add_actions(actions: Any) -> None:
 
 def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     """LFW's 10-fold accuracy, TAR at FAR 1 % and 0.1 % and the thresholds there; written and returned."""
-    rows = []
+    rows, stamps, found = [], {}, lfw_pairs(args.pairs)
     for id in args.id:
-        scores, redetected = pair_scores(load(id), lfw_pairs(args.pairs), args.data)
+        recogniser = load(id)
+        scores, redetected = pair_scores(recogniser, found, args.data)
         figures, thresholds = measure(scores)
         figures |= {"redetected": redetected, "data": LFW}
-        figures["command"] = f"python -m app weights verify {id} --pairs FILE --data DIR"
-        write(id, {"figures": figures}, thresholds, LFW)
+        figures["command"] = figures["threshold_command"] = (
+            f"python -m app weights verify {id} --pairs FILE --data DIR"
+        )
+        write(id, figures, thresholds, LFW)
         rows.append({"id": id, **figures, **named(thresholds)})
-    return {"rows": rows, "provenance": {row["id"]: checkpoint(row["id"]).sha256 for row in rows}}
+        stamps[id] = recogniser.card.sha256
+    return {"rows": rows, "provenance": stamps}
 
 
 def run_calibrate(args: argparse.Namespace) -> dict[str, Any]:
@@ -60,7 +66,7 @@ def run_calibrate(args: argparse.Namespace) -> dict[str, Any]:
     scores, _ = pair_scores(load(args.id), found, args.data)
     figures, thresholds = calibration(scores)
     figures |= {"threshold_command": f"python -m app weights calibrate {args.id} --pairs FILE --data DIR"}
-    write(args.id, {"figures": figures}, thresholds, name)
+    write(args.id, figures, thresholds, name)
     return {"rows": [{"id": args.id, "data": name, **named(thresholds), **figures}], "provenance": {"pairs": name}}
 
 
@@ -76,7 +82,8 @@ def run_correlate(args: argparse.Namespace) -> dict[str, Any]:
     for a, b in combinations(ids, 2):
         table[a][b] = table[b][a] = round(float(np.corrcoef(scores[a], scores[b])[0, 1]), 3)
     for id, row in table.items():
-        write(id, {"impostor_correlation": row})
+        known = checkpoint(id).figures.get("impostor_correlation", {})
+        write(id, {"impostor_correlation": {**known, **row}, "correlation_command": CORRELATE})
     rows = [{"id": id, **{other: row.get(other) for other in ids}} for id, row in table.items()]
     return {"rows": rows, "provenance": {"data": f"{LFW}, the different ones"}}
 
@@ -157,34 +164,43 @@ def _embed(recogniser: Recogniser, crops: list[tuple[str, torch.Tensor]]) -> dic
     return dict(zip((name for name, _ in crops), rows, strict=True))
 
 
+@cache
+def _detector() -> Detector:
+    return Detector()
+
+
 def landmarks_of(face: LfwFace) -> torch.Tensor:
     """The given landmarks, or else the detector's: in the middle of LFW's window, or of the largest face."""
     if face.landmarks is not None:
         return face.landmarks
     if face.identity:
-        return torch.tensor(Detector().in_box(face.pixels, FACE_IN_LFW).landmarks)
-    seen = Detector().faces(face.pixels)
+        return torch.tensor(_detector().in_box(face.pixels, FACE_IN_LFW).landmarks)
+    seen = _detector().faces(face.pixels)
     if not seen:
         raise FaceError(f"No face was found in {face.file}: take its pairs out of the pairs file.")
     return torch.tensor(seen[0].landmarks)
 
 
-def write(
-    id: str, tables: dict[str, dict[str, Any]], thresholds: dict[float, float] | None = None, data: str = ""
-) -> None:
-    """Write into the registry's entry, and into every entry that carries the same file; comments stay."""
+def write(id: str, figures: dict[str, Any], thresholds: dict[float, float] | None = None, data: str = "") -> None:
+    """Write into the registry's entry, and into every entry that carries the same file; comments stay.
+
+    A network that FRBench lists gets an entry of its own, with the SHA-256 of the weights that were measured.
+    """
     card = checkpoint(id)
     if card.kind != "recogniser":
         raise CheckpointError(f"{id} is not a recogniser: only recognisers have thresholds.")
-    text = tomlkit.parse(registry_file().read_text())
-    for name in _same_file(card):
-        entry = text[name]
-        if thresholds:
-            entry["threshold_data"] = data
-            entry["thresholds"] = {f"{far:g}": limit for far, limit in thresholds.items()}
-        for table, values in tables.items():
-            entry[table] = {**entry.get(table, {}), **values}
-    write_whole(registry_file(), tomlkit.dumps(text).encode())
+
+    def edit(text: Any) -> None:
+        if id not in text:
+            weights_file.add(text, id, weights_file.values_of(stamped(card)))
+        for name in (name for name in _same_file(card) if name in text):
+            weights_file.put(text[name], "figures", figures)
+            if thresholds:
+                text[name]["threshold_data"] = data
+                limits = {f"{far:g}": limit for far, limit in thresholds.items()}
+                weights_file.put(text[name], "thresholds", limits, whole=True)
+
+    weights_file.change(edit)
 
 
 def _same_file(card: Checkpoint) -> list[str]:

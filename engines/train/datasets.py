@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,8 +41,7 @@ class Pair:
 
 def lfw_faces(folder: Path) -> Iterator[LfwFace]:
     """Every LFW face of `lfw160-*.parquet` in a folder; DataError when there is none."""
-    import pyarrow.parquet as parquet
-
+    parquet = _parquet()
     shards = sorted(Path(folder).glob("lfw160-*.parquet")) if Path(folder).is_dir() else []
     if not shards:
         raise DataError(f"There is no lfw160-*.parquet in {Path(folder).name}: name its folder with --data.")
@@ -49,6 +49,15 @@ def lfw_faces(folder: Path) -> Iterator[LfwFace]:
         for batch in parquet.ParquetFile(shard).iter_batches(500):
             for row in batch.to_pylist():
                 yield _lfw_face(row)
+
+
+def _parquet() -> Any:
+    """pyarrow's reader: a development requirement, as only measuring and training read such files."""
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise DataError("Reading parquet needs pyarrow: pip install -r requirements-dev.txt.") from None
+    return parquet
 
 
 def _lfw_face(row: dict) -> LfwFace:
@@ -81,13 +90,19 @@ def pairs(path: Path) -> list[Pair]:
     rows = csv.DictReader(lines)
     if not {"first", "second", "same"} <= set(rows.fieldnames or ()):
         raise DataError(f"{Path(path).name} needs the columns first, second and same.")
+    found: list[Pair] = []
     try:
-        return [
-            Pair(row["first"], row["second"], {"1": True, "0": False}[row["same"]], int(row.get("fold") or i % 10))
-            for i, row in enumerate(rows)
-        ]
+        for row in rows:
+            if not (row["first"] and row["second"]):
+                raise ValueError
+            fold = int(row.get("fold") or len(found) % 10)
+            found.append(Pair(row["first"], row["second"], {"1": True, "0": False}[row["same"]], fold))
     except (KeyError, TypeError, ValueError):
-        raise DataError(f"In {Path(path).name} a row's same is not 1 or 0, or its fold is no number.") from None
+        text = (
+            f"Row {len(found) + 1} of {Path(path).name} is wrong: give two files, same as 1 or 0, fold as a number."
+        )
+        raise DataError(text) from None
+    return found
 
 
 def _lines(path: Path) -> list[str]:
@@ -107,12 +122,19 @@ def named_faces(folder: Path, names: set[str]) -> Iterator[LfwFace]:
         found: Iterator[LfwFace] = (face for face in lfw_faces(folder) if face.file in names)
     else:
         paths = ((name, Path(folder) / name) for name in sorted(names))
-        found = (LfwFace(name, "", _decode(path.read_bytes()), None) for name, path in paths if path.is_file())
+        found = (LfwFace(name, "", _picture(path), None) for name, path in paths if path.is_file())
     for face in found:
         left.discard(face.file)
         yield face
     if left:
         raise DataError(f"{len(left)} photos of the pairs file are not in the data, for example {min(left)}.")
+
+
+def _picture(path: Path) -> Tensor:
+    try:
+        return _decode(path.read_bytes())
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        raise DataError(f"{path.name} is not a whole picture: replace it, or take its pairs out.") from None
 
 
 def _pair(words: list[str], fold: int) -> Pair:
@@ -138,8 +160,7 @@ class CelebaFace:
 
 def celeba_faces(folder: Path, split: str) -> Iterator[CelebaFace]:
     """Every face of `celeba160-SPLIT-*.parquet` that has landmarks; DataError when there is no such file."""
-    import pyarrow.parquet as parquet
-
+    parquet = _parquet()
     shards = sorted(Path(folder).glob(f"celeba160-{split}-*.parquet"))
     if not shards:
         raise DataError(f"There is no celeba160-{split}-*.parquet in {Path(folder).name}: name it with --data.")
