@@ -102,11 +102,22 @@ def _vgg(dimension: int) -> Compact:
     return Compact(features, FlatHead(_shape(features).numel(), dimension))
 
 
-def _levit(dimension: int) -> Compact:
-    from timm.models.levit import Levit
+def _vovnet(dimension: int) -> Compact:
+    from timm.models.vovnet import VovNet
 
-    plan: dict[str, Any] = {"embed_dim": (128, 160, 208), "key_dim": 16, "depth": (2, 3, 2), "num_heads": (4, 5, 6)}
-    features = TimmFeatures(Levit(img_size=112, num_classes=0, global_pool="", **plan))
+    plan = {
+        "stem_chs": [24, 24, 40],
+        "stage_conv_chs": [40, 64, 80, 8],
+        "stage_out_chs": [80, 128, 104, 8],
+        "block_per_stage": [1, 1, 2, 1],
+        "layer_per_block": 4,
+        "residual": False,
+        "depthwise": False,
+        "attn": "",
+    }
+    net = VovNet(plan, num_classes=0, global_pool="")
+    net.stages = net.stages[:3]  # timm builds four; the last one's maps would be 3x3
+    features = TimmFeatures(net)
     return Compact(features, FlatHead(_shape(features).numel(), dimension))
 
 
@@ -123,11 +134,11 @@ FAMILIES = {
     "compact-vgg": Family(
         "VGG-like", "plain 3x3 convolutions (Simonyan and Zisserman, 2015)", _vgg, "features.net.stages.2"
     ),
-    "compact-levit": Family(
-        "LeViT",
-        "LeViT (Graham et al., 2021), reduced: convolutions, then attention",
-        _levit,
-        "features.net.stem",
+    "compact-vovnet": Family(
+        "VoVNet",
+        "VoVNet (Lee et al., 2019), reduced: concatenation instead of residual sums",
+        _vovnet,
+        "features.net.stages.2",
     ),
     "compact-edgenext": Family(
         "EdgeNeXt XXS",

@@ -63,7 +63,7 @@ class Recipe:
 RECIPES = {
     "compact-ir-se": Recipe((SFACE, CASIA), "cosface"),
     "compact-vgg": Recipe((SFACE, CASIA), "arcface"),
-    "compact-levit": Recipe((SFACE, CASIA), "arcface"),
+    "compact-vovnet": Recipe((SFACE, CASIA), "arcface"),
     "compact-edgenext": Recipe((MS1M,), "cosface", rate=2e-3, batch=64, mixtures=0.5),
     "compact-inception": Recipe((MS1M,), "arcface"),
 }
