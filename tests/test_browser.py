@@ -92,6 +92,7 @@ def address(hub, tmp_path_factory):
     entries = {id: whole[id] for id in ("sface", "sface-hub", "dlib-resnet", "facenet", "ir152")}
     (folder / "registry.toml").write_text(tomlkit.dumps(entries))
     caches = {"LARVATUS_CACHE": str(folder / "cache"), "HF_HUB_CACHE": str(folder / "clients")}
+    caches["FRBENCH_CACHE"] = str(folder / "frbench")
     settings = {"LARVATUS_REGISTRY": str(folder / "registry.toml"), "HF_ENDPOINT": hub.endpoint, **caches}
     with serving(example=False, HF_HUB_DISABLE_XET="1", **settings) as url:
         yield url

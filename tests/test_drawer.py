@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from app.demo.panel_events import PanelEvents
 from app.demo.pull import PullEvents
 from app.demo.session import Desk
 from app.runtime import Runtime
-from engines import hub
+from engines import frbench, hub
 from engines.checkpoints import REGISTRY, registry
 
 VISITOR = SimpleNamespace(session_hash="one")
@@ -43,6 +44,7 @@ def known(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("LARVATUS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("FRBENCH_CACHE", str(tmp_path / "frbench"))
     monkeypatch.setenv("LARVATUS_REGISTRY", str(path))
     return registry()
 
@@ -218,7 +220,23 @@ def test_many_rows_of_frbench_are_folded(page, known, monkeypatch):
     assert "<details><summary>Not here: in FRBench&#x27;s zoo (50)" in found and "<Net" not in found
     assert len(pull.elsewhere(page.runtime.cards)) == 52
     page.pulls.begin(VISITOR)
-    assert "cannot be stopped" in page.pulls.cancel("frbench-1", VISITOR)[page.box.status]
+    assert "starts afresh" in page.pulls.cancel("frbench-1", VISITOR)[page.box.status]
+
+
+@pytest.mark.skipif(not frbench.installed(), reason="FRBench is not installed: no list of its own.")
+def test_the_real_list_of_frbench_is_read_when_it_comes(page, tmp_path):
+    assert "weights pull frbench" in models.tables(page.runtime)
+    entries = {
+        f"net-{i}_arcface_data": {"target_name": f"net-{i}", "contents": {"weight": "w.pth"}, "size": 10**8}
+        for i in range(50)
+    }
+    (tmp_path / "frbench").mkdir()
+    (tmp_path / "frbench" / "manifest.json").write_text(json.dumps(entries))
+    start = time.perf_counter()
+    found = models.tables(page.runtime)
+    assert "zoo (50)" in found and "weights pull frbench" not in found and time.perf_counter() - start < 2
+    said = page.pulls.choose("frbench-net-1_arcface_data")[page.box.facts]
+    assert "100 MB" in said and "FRBench compares" in said
 
 
 def test_a_bundled_network_shows_its_card(known, tmp_path, monkeypatch):

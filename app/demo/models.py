@@ -12,6 +12,7 @@ import gradio as gr
 from app.demo import pull
 from app.demo.shown import Updates
 from app.runtime import Runtime
+from engines import frbench
 from engines.checkpoints import Checkpoint, here, registry_file
 
 INTRO = (
@@ -29,6 +30,10 @@ SOURCES = {
     "frbench": "FRBench",
 }
 FARS = (0.01, 0.001)
+UNLISTED = (
+    '<p class="lv-caption">FRBench is installed, and its recognisers are listed here once '
+    "<code>python -m app weights pull frbench</code> has fetched its list.</p>"
+)
 FOLDS = {  # source of what is not here -> heading, and whether its table is open
     "hub": ("Not here: on the Hub", True),
     "local": ("Not here: to be added by hand with python -m app weights convert", False),
@@ -102,7 +107,8 @@ def tables(runtime: Runtime) -> str:
             names = "" if open else f": {', '.join(card.title for card in cards[:6])}{' …' * (len(cards) > 6)}"
             summary = escape(f"{heading} ({len(cards)}){names}")
             found += f"<details{' open' * open}><summary>{summary}</summary>{table(cards, used)}</details>"
-    return found
+    unlisted = frbench.installed() and not any(card.source == "frbench" for card in runtime.cards.values())
+    return found + (UNLISTED if unlisted else "")
 
 
 def table(cards: Iterable[Checkpoint], used: dict[str, int]) -> str:

@@ -23,7 +23,7 @@ from engines.checkpoints import Checkpoint, CheckpointError, here
 
 NOTHING = "Everything on the list is already on this computer."
 STOPPED = "Stopped. What came is kept: press Download to go on from there."
-LEFT = "No longer waiting. FRBench's own download cannot be stopped, and goes on in the background."
+ENDED = "Stopped. FRBench starts afresh when you press Download again."
 
 
 @dataclass
@@ -75,7 +75,7 @@ def size(card: Checkpoint) -> str:
 
 def facts(card: Checkpoint) -> str:
     """What a person should know before a download, as HTML."""
-    check = "checked against the SHA-256 of the first download"
+    check = "FRBench compares what comes with its own list of SHA-256"
     if card.sha256:
         check = f"SHA-256 pinned: {card.sha256[:16]}…"
     elif card.source == "hub":
@@ -85,7 +85,7 @@ def facts(card: Checkpoint) -> str:
         "Size": size(card),
         "Licence": card.licence,
         "Trained on": card.trained_on,
-        "From": f"{card.repo}, revision {card.revision[:12]}" if card.source == "hub" else card.repo,
+        "From": f"{card.repo}, {'revision' if card.source == 'hub' else 'release'} {card.revision[:12]}",
         "Check": check,
         "Threshold": f"{limits} false matches ({card.threshold_data})"
         if limits
@@ -98,7 +98,7 @@ def facts(card: Checkpoint) -> str:
 
 def stopped(card: Checkpoint | None) -> str:
     """What Cancel says, and does."""
-    return LEFT if card and card.source == "frbench" else STOPPED
+    return ENDED if card and card.source == "frbench" else STOPPED
 
 
 class Stopped(CheckpointError):
