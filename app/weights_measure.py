@@ -45,6 +45,7 @@ def add_actions(actions: Any) -> None:
 def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     """LFW's 10-fold accuracy, TAR at FAR 1 % and 0.1 % and the thresholds there; written and returned."""
     rows, stamps, found = [], {}, lfw_pairs(args.pairs)
+    _known(args.id)
     for id in args.id:
         recogniser = load(id)
         scores, redetected = pair_scores(recogniser, found, args.data)
@@ -75,6 +76,7 @@ def run_correlate(args: argparse.Namespace) -> dict[str, Any]:
     ids = args.id or [c.id for c in registry().values() if c.source in ("bundled", "pip") and c.kind == "recogniser"]
     if len(ids) < 2:
         raise CheckpointError("A correlation needs two recognisers: name at least two.")
+    _known(ids)
     found = lfw_pairs(args.pairs)
     different = np.array([not pair.same for pair in found])
     scores = {id: pair_scores(load(id), found, args.data)[0].values[different] for id in ids}
@@ -86,6 +88,12 @@ def run_correlate(args: argparse.Namespace) -> dict[str, Any]:
         write(id, {"impostor_correlation": {**known, **row}, "correlation_command": CORRELATE})
     rows = [{"id": id, **{other: row.get(other) for other in ids}} for id, row in table.items()]
     return {"rows": rows, "provenance": {"data": f"{LFW}, the different ones"}}
+
+
+def _known(ids: list[str]) -> None:
+    """CheckpointError for an unknown one, before hours go into the others."""
+    for id in ids:
+        checkpoint(id)
 
 
 class Scores:
