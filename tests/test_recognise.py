@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from hub_server import COMMIT, HubServer, sha
+from huggingface_hub import constants
 from PIL import Image
+from safetensors.torch import save, save_file
 from torch import nn
 
 from engines import checkpoints, recognise
 from engines.checkpoints import CheckpointError, checkpoint, locate
 from engines.detect import Detector
 from engines.face import ARCFACE112, align
-from engines.nets import dlib_resnet
+from engines.nets import compact, dlib_resnet
 from engines.recognise import Architecture, EmbeddingCache, FaceNetwork, load
 
 IDS = ("sface", "dlib-resnet")
@@ -193,6 +196,110 @@ def test_the_hub_stands_in_where_the_package_is_missing(monkeypatch):
     monkeypatch.setattr(recognise, "load_state", state)
     assert load("sface").card.id == "sface"
     assert asked == ["sface", "sface-hub"]
+
+
+# files of one's own
+
+
+@pytest.fixture
+def enter(tmp_path, monkeypatch):
+    """Write a registry of one network, of any source, in a folder of its own; returns its folder of local files."""
+    monkeypatch.setenv("LARVATUS_REGISTRY", str(tmp_path / "registry.toml"))
+    monkeypatch.setenv("LARVATUS_CACHE", str(tmp_path / "cache"))
+
+    def write(network, **changes):
+        values = {"title": "Mine", "kind": "recogniser", "role": "surrogate", "source": "local", "network": network}
+        values |= dict.fromkeys(("repo", "revision", "sha256", "licence", "paper", "trained_on"), "")
+        values |= {"file": "net.safetensors", "state": "trained", **changes}
+        lines = "".join(f'{name} = "{value}"\n' for name, value in values.items())
+        (tmp_path / "registry.toml").write_text(f"[mine]\nbytes = 0\n{lines}")
+        (tmp_path / "local").mkdir(exist_ok=True)
+        return tmp_path / "local"
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def state():
+    """A compact network's tensors, its weights random, without the counters that are not kept."""
+    torch.manual_seed(0)
+    found = compact.FAMILIES["compact-vgg"].build(32).state_dict()
+    return {name: value for name, value in found.items() if "num_batches_tracked" not in name}
+
+
+def test_a_local_file_is_stamped_with_its_own_sha256(enter, state):
+    data = save(state)
+    (enter("compact-vgg") / "net.safetensors").write_bytes(data)
+    assert checkpoint("mine").sha256 == "" and load("mine").card == replace(checkpoint("mine"), sha256=sha(data))
+
+
+def test_a_hub_file_is_stamped_with_what_the_hub_locked(enter, state, tmp_path, monkeypatch):
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "LARVATUS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HF_HUB_CACHE": str(tmp_path / "clients"), "HF_HUB_OFFLINE": False}.items():
+        monkeypatch.setattr(constants, name, value)
+    enter("compact-vgg", source="hub", repo="some/net", revision=COMMIT)
+    data = save(state)
+    with HubServer() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        server.files["some/net/net.safetensors"] = data
+        assert load("mine").card.sha256 == checkpoints.locked_sha256(checkpoint("mine")) == sha(data)
+
+
+def test_a_pinned_file_keeps_its_pin():
+    assert load("sface").card == checkpoint("sface")
+
+
+@pytest.mark.parametrize("network", ["compact-vgg", "iresnet", "mobilefacenet", "facenet", "vit-tiny-8"])
+def test_tensors_of_another_network_are_refused_in_one_sentence(enter, network):
+    for tensors in (
+        {"weight": torch.ones(2)},
+        {"input_layer.0.weight": torch.ones(2), "linear.weight": torch.ones(2)},
+    ):
+        save_file(tensors, enter(network) / "net.safetensors")
+        with pytest.raises(
+            CheckpointError, match=r"^These weights are of another network \([^\n]*\): correct [^\n]*\.$"
+        ):
+            load("mine")
+
+
+@pytest.mark.parametrize(
+    "change, says",
+    [
+        (lambda state: state.pop("head.out.running_mean"), "head.out.running_mean is missing"),
+        (lambda state: state.update({"more.weight": torch.ones(1)}), "more.weight is not part of it"),
+        (lambda state: state.update({"head.out.bias": torch.ones(3)}), r"head.out.bias is \(3,\) instead of \(32,\)"),
+    ],
+)
+def test_a_tensor_missing_too_many_or_of_another_shape_is_named(enter, state, change, says):
+    changed = dict(state)
+    change(changed)
+    save_file(changed, enter("compact-vgg") / "net.safetensors")
+    with pytest.raises(CheckpointError, match=says):
+        load("mine")
+
+
+def test_an_unknown_architecture_is_one_sentence(enter):
+    enter("nosuchnet")
+    with pytest.raises(CheckpointError, match="The network 'nosuchnet' of mine is unknown: use one of sface, "):
+        load("mine")
+
+
+@pytest.mark.parametrize("name", list(compact.FAMILIES))
+def test_half_precision_hardly_changes_an_embedding(enter, photos, landmarks, name):
+    """Through the file, on real faces; BatchNorm knows them, so that embeddings of two people differ."""
+    faces = [align(photos[who], landmarks[who], ARCFACE112).pixels for who in photos]
+    pixels = torch.cat([f(face) for face in faces for f in (lambda t: t, lambda t: t.flip(3), lambda t: t * 0.7)])
+    torch.manual_seed(0)
+    net = compact.FAMILIES[name].build(64).train()
+    with torch.no_grad():
+        for _ in range(20):
+            net(pixels)
+        rows = nn.functional.normalize(net.eval()(pixels), dim=1)
+    kept = {key: value.half() for key, value in net.state_dict().items() if "num_batches_tracked" not in key}
+    save_file(kept, enter(name) / "net.safetensors")
+    halved = load("mine").embed(pixels)
+    assert float(rows[0] @ rows[3]) < 0.99 and float((halved * rows).sum(1).min()) > 0.999
 
 
 class Counting:

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from bundled import faults
 
 ROOT = Path(__file__).resolve().parents[1]
 UI = {"gradio", "streamlit"}
+DEVELOPMENT = {"pyarrow", "frbench"}  # imported where they are there; requirements-dev.txt has them
 
 
 def imports(path: Path) -> set[str]:
@@ -89,3 +91,22 @@ def test_the_readme_gives_the_registrys_figures():
         card = registry()[id]
         figures = f"| {card.figures['lfw_accuracy']:.2%} | ".replace("%", " %")
         assert figures + f"{card.thresholds[0.01]:.3f} / {card.thresholds[0.001]:.3f} |" in readme, id
+
+
+def test_every_bundled_network_is_whole_small_measured_and_described(monkeypatch):
+    """That each fault would be seen is tested on a tampered copy, in test_weights.py."""
+    monkeypatch.delenv("LARVATUS_REGISTRY", raising=False)
+    assert faults() == []
+
+
+def test_every_direct_import_is_pinned_in_the_requirements():
+    """What engines and app import is not left to the requirements of others."""
+    from importlib.metadata import packages_distributions
+
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    owners = packages_distributions()
+    used = {name for folder in ("engines", "app") for path in sources(folder) for name in roots(path)}
+    used -= {*sys.stdlib_module_names, "engines", "app", *DEVELOPMENT}
+    missing = {n for n in used if not pinned & {owner.lower().replace("_", "-") for owner in owners.get(n, [n])}}
+    assert not missing, missing
