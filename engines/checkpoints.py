@@ -10,11 +10,9 @@ their own that every later load checks.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -28,6 +26,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from engines.files import sha256_of, sha256_of_file, write_whole
 from engines.nets import dlib_resnet, sface
 from engines.tensors import PICKLES, CheckpointError, read_tensors
 from engines.watched import Report
@@ -187,17 +186,6 @@ def _in_package(card: Checkpoint) -> Path:
     raise CheckpointError(f"The package {card.repo} does not hold the file of {card.id}: {advice}")
 
 
-def sha256_of(data: bytes) -> str:
-    """SHA-256 in hex."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def sha256_of_file(path: Path) -> str:
-    """SHA-256 in hex of a file of any size, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def cache_folder() -> Path:
     """Where downloads and conversions are kept: LARVATUS_CACHE, or `larvatus` in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -261,15 +249,3 @@ def _read_cache(stem: Path, source: str) -> dict[str, Tensor] | None:
         return load_tensors(data) if whole else None
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that no reader ever sees half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,7 @@ def installed() -> bool:
 
 def stamp() -> object:
     """Changes whenever `cards` may change; None while there are none."""
-    try:
-        found = _list().stat()
-        return (str(_list()), found.st_mtime_ns, found.st_size) if installed() else None
-    except OSError:
-        return None
+    return _stamp() if installed() else None
 
 
 def cards() -> dict[str, Checkpoint]:
@@ -119,10 +116,24 @@ def _list() -> Path:
     return _folder() / "manifest.json"
 
 
+def _stamp() -> tuple[Path, int, int] | None:
+    path = _list()
+    try:
+        return path, path.stat().st_mtime_ns, path.stat().st_size
+    except OSError:
+        return None
+
+
 def _assets() -> dict[str, Any]:
     """The entries of the list that can be used; none where it is not here, or damaged."""
+    found = _stamp()
+    return _read(found) if found else {}
+
+
+@lru_cache(maxsize=1)
+def _read(stamp: tuple[Path, int, int]) -> dict[str, Any]:
     try:
-        found = json.loads(_list().read_text())
+        found = json.loads(stamp[0].read_text())
     except (OSError, ValueError):
         return {}
     return {key: entry for key, entry in found.items() if _usable(entry)} if isinstance(found, dict) else {}

@@ -115,7 +115,7 @@ def _vovnet(dimension: int) -> Compact:
         "depthwise": False,
         "attn": "",
     }
-    net = VovNet(plan, num_classes=0, global_pool="")
+    net: Any = VovNet(plan, num_classes=0, global_pool="")
     net.stages = net.stages[:3]  # timm builds four; the last one's maps would be 3x3
     features = TimmFeatures(net)
     return Compact(features, FlatHead(_shape(features).numel(), dimension))
