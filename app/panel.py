@@ -146,7 +146,7 @@ def _there(runtime: Runtime, card: Checkpoint, used: set[str], notes: list[str])
             raise
     title = runtime.cards[other].title
     if other in used:
-        notes.append(f"{card.title} could not be fetched from the Hub, so it was left out; {title} is on anyway.")
+        notes.append(f"{card.title} could not be fetched, so it was left out; {title} is on anyway.")
         return None
-    notes.append(f"{card.title} could not be fetched from the Hub, so {title} was used instead.")
+    notes.append(f"{card.title} could not be fetched, so {title} was used instead.")
     return runtime.recogniser(other)

@@ -185,7 +185,7 @@ def test_cancel_stops_and_frees_the_place(browser, address, astronaut):
     page.click("#lv-cancel")
     says(page, "#lv-status", r"Stopped at step \d+ of 200\. Nothing was exported\.", 5000)
     took = time.perf_counter() - start
-    assert took < 2.5, f"Cancel took {took:.1f} s (a second on an idle machine)"
+    assert took < 5, f"Cancel took {took:.1f} s (a second on an idle machine; two or three beside a training)"
     steps(other, 2)
     other.click("#lv-protect")
     says(other, "#lv-status", "Done")

@@ -163,7 +163,7 @@ def test_a_network_that_needs_no_download_stands_in_and_is_named(offline):
     found, notes = members(runtime, Panel(("facenet",), ("dlib-resnet",)))
     assert [(member.id, member.attacked) for member in found] == [(usual, True), ("dlib-resnet", False)]
     title = KNOWN[usual].title
-    assert notes == (f"FaceNet could not be fetched from the Hub, so {title} was used instead.",)
+    assert notes == (f"FaceNet could not be fetched, so {title} was used instead.",)
 
 
 def test_who_is_on_anyway_does_not_stand_in_twice(offline):
