@@ -20,7 +20,6 @@ from engines.recognise import Recogniser, load
 from engines.train.datasets import DataError, LfwFace, Pair, lfw_pairs, named_faces, pairs
 
 FARS = (0.01, 0.001)
-LFW = "LFW, 6,000 pairs"
 CORRELATE = "python -m app weights correlate --pairs FILE --data DIR"
 FACE_IN_LFW = (40, 40, 120, 130)  # where the face is in LFW's 160x160 window
 
@@ -46,15 +45,16 @@ def run_verify(args: argparse.Namespace) -> dict[str, Any]:
     """LFW's 10-fold accuracy, TAR at FAR 1 % and 0.1 % and the thresholds there; written and returned."""
     rows, stamps, found = [], {}, lfw_pairs(args.pairs)
     _known(args.id)
+    data = lfw_name(found)
     for id in args.id:
         recogniser = load(id)
         scores, redetected = pair_scores(recogniser, found, args.data)
         figures, thresholds = measure(scores)
-        figures |= {"redetected": redetected, "data": LFW}
+        figures |= {"redetected": redetected, "data": data}
         figures["command"] = figures["threshold_command"] = (
             f"python -m app weights verify {id} --pairs FILE --data DIR"
         )
-        write(id, figures, thresholds, LFW)
+        write(id, figures, thresholds, data)
         rows.append({"id": id, **figures, **named(thresholds)})
         stamps[id] = recogniser.card.sha256
     return {"rows": rows, "provenance": stamps}
@@ -87,7 +87,12 @@ def run_correlate(args: argparse.Namespace) -> dict[str, Any]:
         known = checkpoint(id).figures.get("impostor_correlation", {})
         write(id, {"impostor_correlation": {**known, **row}, "correlation_command": CORRELATE})
     rows = [{"id": id, **{other: row.get(other) for other in ids}} for id, row in table.items()]
-    return {"rows": rows, "provenance": {"data": f"{LFW}, the different ones"}}
+    return {"rows": rows, "provenance": {"data": f"{lfw_name(found)}, the different ones"}}
+
+
+def lfw_name(found: list[Pair]) -> str:
+    """What figures on these pairs of LFW are said to be measured on."""
+    return f"LFW, {len(found):,} pairs"
 
 
 def _known(ids: list[str]) -> None:
