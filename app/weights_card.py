@@ -75,11 +75,11 @@ def run_bundle(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _training(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A training's checkpoint, and its log with the epochs of its schedule; CheckpointError where there is none."""
+    """A training's checkpoint, and its log; CheckpointError where there is none."""
     try:
         kept = torch.load(run / "last.pt", weights_only=True, map_location="cpu")
         log = json.loads((run / "log.json").read_text())
-        return kept, {**log, "id": log["id"], "start": kept["start"], "planned": kept["epochs"]}
+        return kept, {**log, "id": log["id"]}
     except Exception:  # missing, or damaged, which shows itself in many ways
         raise CheckpointError(f"There is no whole training in {run.name}: give the recipe's --out folder.") from None
 
@@ -147,8 +147,7 @@ def _origin(card: Checkpoint, log: dict[str, Any]) -> str:
     recipe, done, planned = log["recipe"], log["epochs"][-1]["epoch"], log["planned"]
     runs = [
         f"`python -m engines.train.recogniser {card.id} --bank bank --test test --out run --epochs {last}`"
-        for last in (log["start"], planned)
-        if last
+        for last in (*log["starts"][1:], planned)
     ]
     return (
         "## Data and recipe\n\n"
@@ -156,7 +155,7 @@ def _origin(card: Checkpoint, log: dict[str, Any]) -> str:
         f"- Recipe: `engines/train/recogniser.py`, teachers {', '.join(recipe['teachers'])}; margin loss "
         f"{recipe['margin']}; batch {recipe['batch']}, rate {recipe['rate']:g}, seed {recipe['seed']}.\n"
         "- Commands: `python -m engines.train.face_bank --data DIR --teachers DIR --out bank` (the same with "
-        f"`--split test --mixtures 0 --out test`), then {' and, to anneal once more, '.join(runs)}.\n"
+        f"`--split test --mixtures 0 --out test`), then {' and, to anneal again, '.join(runs)}.\n"
         f"- Took {log['seconds']:,} s on {_device(log['device'])}, for {done} of {planned} epochs."
     )
 

@@ -109,13 +109,13 @@ def lfw(faces, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A training of one epoch on coarse noise, and another one after it."""
+    """A training of one epoch on coarse noise, and two more schedules of one after it."""
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (40, 3, 8, 8), dtype=np.uint8).repeat(16, 2).repeat(16, 3)
     targets = rng.standard_normal((40, 2, 3, 128)).astype(np.float16)
     bank = FaceBank(pixels, targets, np.r_[np.repeat(np.arange(8), 4), np.full(8, -1)])
     folder = tmp_path_factory.mktemp("run")
-    for epochs in (1, 2):
+    for epochs in (1, 2, 3):
         recogniser.Training(ID, bank, epochs, folder).run(bank)
     return folder
 
@@ -183,7 +183,7 @@ def test_a_fresh_bundle_has_no_figures_and_leaves_the_rest_as_it_was(home, run, 
     card = checkpoint(ID)
     assert code == 0 and (card.figures, card.thresholds, card.role) == ({}, {}, "surrogate")
     (row,) = found["rows"]
-    assert row == {"id": ID, "bytes": card.bytes, "sha256": card.sha256, "epochs": 2}
+    assert row == {"id": ID, "bytes": card.bytes, "sha256": card.sha256, "epochs": 3}
     assert set(registry()) == set(tomlkit.parse(unbundled())) | {ID}
     assert comments((home / "registry.toml").read_text()) == comments(unbundled())
 
@@ -412,8 +412,8 @@ def test_the_card_names_all_that_it_must(home):
         *recipe.teachers,
         f"margin loss {recipe.margin}; batch {recipe.batch}, rate {recipe.rate:g}, seed {recipe.seed}",
         "`python -m engines.train.face_bank --data DIR --teachers DIR --out bank`",
-        f"{train}1` and, to anneal once more, {train}2`",
-        f"Took {log['seconds']:,} s on one CPU core, for 2 of 2 epochs",
+        f"{train}1` and, to anneal again, {train}2` and, to anneal again, {train}3`",
+        f"Took {log['seconds']:,} s on one CPU core, for 3 of 3 epochs",
         f"by `python -m app weights verify {ID} --pairs FILE --data DIR`",
         f"{card.figures['lfw_accuracy']:.2%} ± ",
         f"{card.thresholds[0.01]:.4f}",

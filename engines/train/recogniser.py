@@ -106,7 +106,7 @@ class Training:
         self.net = FAMILIES[id].build(self.recipe.dimension).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.margin = MarginLoss(centres(bank, self.targets), self.recipe.margin).to(device)
         self.optimiser = torch.optim.AdamW(self._groups(), lr=self.recipe.rate, weight_decay=0.05)
-        self.done, self.start, self.seconds, self.history = 0, 0, 0.0, []  # type: ignore[var-annotated]
+        self.done, self.starts, self.seconds, self.history = 0, [0], 0.0, []  # type: ignore[var-annotated]
         self._resume()
 
     def _groups(self) -> list[dict]:
@@ -122,26 +122,30 @@ class Training:
         self.net.load_state_dict(kept["net"])
         self.margin.load_state_dict(kept["margin"])
         self.optimiser.load_state_dict(kept["optimiser"])
-        self.done, self.start, self.seconds, self.history = (kept[k] for k in ("done", "start", "seconds", "history"))
+        self.done, self.starts, self.seconds, self.history = (
+            kept[k] for k in ("done", "starts", "seconds", "history")
+        )
         if self.done == kept["epochs"] < self.epochs:
-            self.start = self.done  # a finished schedule is followed by a second one
+            self.starts = [*self.starts, self.done]  # a finished schedule is followed by another one
 
     def save(self) -> None:
         """Write `last.pt`, whole or not at all, and the log."""
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {"net": self.net.state_dict(), "margin": self.margin.state_dict(), "epochs": self.epochs}
-        state |= {"optimiser": self.optimiser.state_dict(), "done": self.done, "start": self.start}
+        state |= {"optimiser": self.optimiser.state_dict(), "done": self.done, "starts": self.starts}
         torch.save({**state, "seconds": self.seconds, "history": self.history}, self.folder / "last.part")
         (self.folder / "last.part").replace(self.folder / "last.pt")
         log = {"id": self.id, "recipe": asdict(self.recipe), "seconds": round(self.seconds), "device": self.device}
+        log |= {"starts": self.starts, "planned": self.epochs}
         (self.folder / "log.json").write_text(json.dumps({**log, "epochs": self.history}, indent=1))
 
     def rate_at(self, progress: float) -> float:
         """The learning rate: a warm-up over the first epoch, then half a cosine to zero. `progress` in epochs."""
-        length = self.epochs - self.start
-        warm = min(1.0, (progress - self.start) / min(1.0, length / 10))
-        peak = self.recipe.rate if self.start == 0 else self.recipe.rate / 2
-        return peak * warm * 0.5 * (1 + math.cos(math.pi * (progress - self.start) / length))
+        start = self.starts[-1]
+        length = self.epochs - start
+        warm = min(1.0, (progress - start) / min(1.0, length / 10))
+        peak = self.recipe.rate if start == 0 else self.recipe.rate / 2
+        return peak * warm * 0.5 * (1 + math.cos(math.pi * (progress - start) / length))
 
     def step(self, index: np.ndarray, rng: np.random.Generator, generator: torch.Generator) -> tuple[float, float]:
         """One batch; returns the distillation loss and the margin loss."""
