@@ -87,10 +87,11 @@ def test_the_readme_gives_the_registrys_figures():
     from engines.checkpoints import registry
 
     readme = (ROOT / "README.md").read_text()
-    for id in ("sface", "dlib-resnet"):
-        card = registry()[id]
+    bundled = [card for card in registry().values() if card.source == "bundled"]
+    assert len(bundled) >= 5
+    for card in (registry()["sface"], registry()["dlib-resnet"], *bundled):
         figures = f"| {card.figures['lfw_accuracy']:.2%} | ".replace("%", " %")
-        assert figures + f"{card.thresholds[0.01]:.3f} / {card.thresholds[0.001]:.3f} |" in readme, id
+        assert figures + f"{card.thresholds[0.01]:.3f} / {card.thresholds[0.001]:.3f} |" in readme, card.id
 
 
 def test_every_bundled_network_is_whole_small_measured_and_described(monkeypatch):
