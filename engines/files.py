@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
+import uuid
 from pathlib import Path
 
 
@@ -21,11 +20,10 @@ def sha256_of_file(path: Path) -> str:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that no reader ever sees half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(name, path)
+        part.write_bytes(data)
+        part.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise

@@ -154,6 +154,12 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, converter, mon
     assert load_state(local(tmp_path))["weight"].shape == (6,)
 
 
+def test_what_is_written_others_may_read_as_any_other_file(tmp_path):
+    (tmp_path / "plain").write_text("{}")
+    checkpoints.write_whole(tmp_path / "whole", b"{}")
+    assert (tmp_path / "whole").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError("disk full")

@@ -125,6 +125,8 @@ def unbundled():
     whole = tomlkit.parse(checkpoints.REGISTRY.read_text())
     for id in [id for id, entry in whole.items() if entry["source"] == "bundled"]:
         del whole[id]
+    for entry in whole.values():
+        entry.get("figures", {}).pop("impostor_correlation", None)
     return tomlkit.dumps(whole)
 
 
