@@ -62,7 +62,9 @@ def as_text(found: dict[str, Any]) -> str:
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{k} {_cell(v)}" for k, v in value.items())
-        if isinstance(value, (str, int, float)):
+        if name == "notes":
+            lines += value
+        elif isinstance(value, (str, int, float)):
             lines.append(f"{name.replace('_', ' ')}: {_cell(value)}")
     return "\n".join(lines)
 

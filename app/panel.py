@@ -127,7 +127,7 @@ def members(runtime: Runtime, panel: Panel | None = None) -> tuple[tuple[Member,
     notes: list[str] = []
     for id in panel.ids:
         used = {*panel.ids, *(member.id for member in found)}
-        recogniser = _there(runtime, known[id], used, notes)
+        recogniser = _there(runtime, known[id], "surrogate" if id in panel.attacked else "judge", used, notes)
         if recogniser is not None:
             found.append(Member(recogniser, id in panel.attacked))
         needed = sum(member.recogniser.nbytes for member in found)
@@ -136,12 +136,12 @@ def members(runtime: Runtime, panel: Panel | None = None) -> tuple[tuple[Member,
     return tuple(found), tuple(notes)
 
 
-def _there(runtime: Runtime, card: Checkpoint, used: set[str], notes: list[str]) -> Recogniser | None:
-    """The recogniser; where it cannot be fetched, the one that stands in for it, unless that is in use anyway."""
+def _there(runtime: Runtime, card: Checkpoint, role: str, used: set[str], notes: list[str]) -> Recogniser | None:
+    """The recogniser; where it cannot be fetched, one of `role` stands in for it, unless that is in use anyway."""
     try:
         return runtime.recogniser(card.id)
     except Unreachable:
-        other = stand_in(card, runtime.cards)
+        other = stand_in(card, runtime.cards, role)
         if other is None:
             raise
     title = runtime.cards[other].title

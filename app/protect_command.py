@@ -131,9 +131,10 @@ def _judge_option(parser: argparse.ArgumentParser) -> None:
 
 
 def attacked_in(settings: Any) -> set[str]:
-    """The recognisers that a file of ours says it was made against; none for any other file."""
+    """Ids and SHA-256 of the recognisers that a file of ours says it was made against; none for any other file."""
     try:
-        return {str(checkpoint["id"]) for checkpoint in settings["provenance"]["checkpoints"]}
+        stamps = settings["provenance"]["checkpoints"]
+        return {str(stamp[key]) for stamp in stamps for key in ("id", "sha256") if key in stamp}
     except (KeyError, TypeError):
         return set()
 
@@ -143,8 +144,9 @@ def run_score(args: argparse.Namespace) -> dict[str, Any]:
     runtime = Runtime()
     probe = person_at(runtime, args.photo)
     ids = args.judge or default(runtime.cards).ids
-    attacked = attacked_in(probe.photo.settings)
-    chosen = Panel(tuple(id for id in ids if id in attacked), tuple(id for id in ids if id not in attacked))
+    named = attacked_in(probe.photo.settings)
+    attacked = tuple(id for id in ids if {id, getattr(runtime.cards.get(id), "sha256", "") or id} & named)
+    chosen = Panel(attacked, tuple(id for id in ids if id not in attacked))
     panel, notes = members(runtime, chosen)
     scores = Scorer(runtime, panel, person_at(runtime, args.against), (), args.far).file(probe.photo, probe.face)
     checkpoints = [{"id": member.id, "sha256": member.recogniser.card.sha256} for member in panel]

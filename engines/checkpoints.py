@@ -114,17 +114,17 @@ def checkpoint(id: str) -> Checkpoint:
     return known[id]
 
 
-def stand_in(card: Checkpoint, known: dict[str, Checkpoint] | None = None) -> str | None:
+def stand_in(card: Checkpoint, known: dict[str, Checkpoint] | None = None, role: str | None = None) -> str | None:
     """The id of a network that needs no download and can be used instead of `card`, or None.
 
-    The one whose file it carries; else the first trained bundled one of its role and kind; else
-    the first of its role in a package.
+    The one whose file it carries; else the first trained bundled one of its kind and of `role`
+    (without it, of the card's own); else the first of that role in a package.
     """
     known = registry() if known is None else known
     twin = known.get(card.stands_in_for)
     if twin and twin.source in ("pip", "bundled"):
         return twin.id
-    others = [other for other in known.values() if other.id != card.id and other.role == card.role]
+    others = [other for other in known.values() if other.id != card.id and other.role == (role or card.role)]
     for other in others:
         if other.source == "bundled" and other.kind == card.kind and other.state == "trained":
             return other.id

@@ -168,10 +168,19 @@ def test_a_network_that_needs_no_download_stands_in_and_is_named(offline):
 
 def test_who_is_on_anyway_does_not_stand_in_twice(offline):
     usual = panels.stand_in(KNOWN["facenet"], KNOWN)
-    found, notes = members(Runtime("cpu"), Panel((usual,), ("facenet",)))
+    found, notes = members(Runtime("cpu"), Panel((usual, "facenet")))
     assert [member.id for member in found] == [usual] and "left out" in notes[0]
-    found, notes = members(Runtime("cpu"), Panel(("facenet",), ("vit-tiny-cosface",)))
+    found, notes = members(Runtime("cpu"), Panel(("facenet", "vit-tiny-cosface")))
     assert [member.id for member in found] == [usual] and len(notes) == 2
+
+
+def test_who_stands_in_for_a_held_out_one_is_never_one_that_can_be_attacked(offline):
+    found, notes = members(Runtime("cpu"), Panel(("facenet",), ("vit-tiny-cosface",)))
+    assert [(member.recogniser.card.role, member.attacked) for member in found] == [
+        ("surrogate", True),
+        ("judge", False),
+    ]
+    assert len(notes) == 2
 
 
 def test_a_file_that_is_missing_is_said_and_nothing_stands_in(runtime, monkeypatch, tmp_path):
@@ -194,9 +203,11 @@ def test_command_line_offline_uses_the_stand_in(astronaut_file, monkeypatch, tmp
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     assert main(["score", str(astronaut_file), "--against", str(astronaut_file), "--judge", "facenet", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    usual = panels.stand_in(checkpoint("facenet"), registry())
+    usual = panels.stand_in(checkpoint("facenet"), registry(), "judge")
     assert [row["recogniser"] for row in found["rows"]] == [usual] and "used instead" in found["notes"][0]
     assert [len(stamp["sha256"]) for stamp in found["provenance"]["checkpoints"]] == [64]
+    assert main(["score", str(astronaut_file), "--against", str(astronaut_file), "--judge", "facenet"]) == 0
+    assert found["notes"][0] in capsys.readouterr().out.splitlines()  # people are told too
 
 
 def test_score_knows_what_a_file_was_made_against(astronaut, astronaut_file, tmp_path, capsys):
@@ -207,3 +218,11 @@ def test_score_knows_what_a_file_was_made_against(astronaut, astronaut_file, tmp
     assert main(["score", str(path), *options]) == 0
     roles = {row["recogniser"]: row["role"] for row in json.loads(capsys.readouterr().out)["rows"]}
     assert roles == {"sface": "surrogate", "dlib-resnet": "judge"}
+
+
+def test_score_knows_an_attacked_network_by_its_file_too(astronaut, astronaut_file, tmp_path, capsys):
+    made = {"provenance": {"checkpoints": [{"id": "sface-hub", "sha256": KNOWN["sface"].sha256}, {"id": "gone"}]}}
+    path = tmp_path / "made.png"
+    path.write_bytes(photos.encode(astronaut.photo.pixels, settings=made))
+    assert main(["score", str(path), "--against", str(astronaut_file), "--judge", "sface", "--json"]) == 0
+    assert [row["role"] for row in json.loads(capsys.readouterr().out)["rows"]] == ["surrogate"]
