@@ -170,4 +170,6 @@ def _wire_box(box: pull.Box, pulls: pull.PullEvents) -> Any:
     box.choice.input(pulls.choose, box.choice, box.everything, **LIGHT)
     pressed = box.download.click(pulls.begin, None, box.everything, queue=False, **QUIET)
     box.cancel.click(pulls.cancel, box.choice, box.everything, queue=False, **QUIET)
-    return pressed.then(pulls.run, box.choice, box.everything, concurrency_id="pull", concurrency_limit=4, **QUIET)
+    # "multiple": Download may be pressed again before the run that Cancel has stopped is over.
+    several = {"concurrency_id": "pull", "concurrency_limit": 4, "trigger_mode": "multiple"}
+    return pressed.then(pulls.run, box.choice, box.everything, **several, **QUIET)

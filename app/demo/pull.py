@@ -179,7 +179,7 @@ class PullEvents:
         }
 
     def run(self, id: str | None, request: gr.Request) -> Iterator[Updates]:
-        """The download: the bar as it goes, and what came of it."""
+        """The download: the bar as it goes, and what came of it. Once stopped it is silent: Cancel has spoken."""
         stop = self.desk.of(request).pulls.setdefault(self.box.name, threading.Event())
         card, told = self.runtime.cards.get(id or ""), ""
         if card is None:
@@ -194,14 +194,13 @@ class PullEvents:
                     told = pull.bar
                     yield {self.box.status: told}
                 pull.join(0.2)
-            yield self._end(pull)
+            if not stop.is_set():
+                yield self._end(pull)
         finally:
             stop.set()  # a tab that closes takes its download with it
 
     def _end(self, pull: Pull) -> Updates:
         card, box = pull.card, self.box
-        if pull.stop.is_set():
-            return self._idle(scoreboard.said(stopped(card)))
         if pull.error:
             return self._idle(scoreboard.alert(sentence(pull.error)))
         choices = elsewhere(self.runtime.cards)
