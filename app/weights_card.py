@@ -151,7 +151,7 @@ def _origin(card: Checkpoint, log: dict[str, Any]) -> str:
     ]
     return (
         "## Data and recipe\n\n"
-        f"- Data: {card.trained_on}. Test identities and LFW were never trained on.\n"
+        f"- Data: {card.trained_on}. Test identities and LFW's pictures were never trained on.\n"
         f"- Recipe: `engines/train/recogniser.py`, teachers {', '.join(recipe['teachers'])}; margin loss "
         f"{recipe['margin']}; batch {recipe['batch']}, rate {recipe['rate']:g}, seed {recipe['seed']}.\n"
         "- Commands: `python -m engines.train.face_bank --data DIR --teachers DIR --out bank` (the same with "
@@ -206,6 +206,8 @@ def _limits(card: Checkpoint) -> str:
         "## Limits\n\n"
         "Far weaker than a recogniser trained on millions of faces; a verdict of this one alone says little. CelebA "
         "shows celebrities, mostly young and light-skinned: error rates differ between groups and were not measured "
-        "by group. Not for identifying people.\n\n"
+        "by group. CelebA gives no names, so people of LFW may be among those it was trained on, and among those of "
+        "its teachers, though no picture of LFW was used. How long to train was decided with LFW's figures in view; "
+        "the weights are those of the last epoch. Not for identifying people.\n\n"
         f"## Licence\n\n{card.licence[0].upper() + card.licence[1:]}. The code of the recipe is Apache-2.0."
     )
