@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app import gallery
+from app import gallery, reveal
 from app import photo as photos
-from app.panel import Member, Panel, members
+from app.identities import Identities, default_file
+from app.panel import Member, Panel, as_seen_by, members
 from app.photo import Photo
 from app.report import Cam, Curve, Progress, Result, Survival
 from app.runtime import Runtime
@@ -31,6 +32,9 @@ from engines.methods import method as method_of
 LIVE_UPDATES = 10  # pictures and curve points in one run
 SAME_PHOTO = "Compared with the very photo that was protected: add another photo of the person for a stricter test."
 TOO_WEAK = "An attacked recogniser still matches this photo: try the preset Strong, or another target."
+IMPERSONATES = (
+    "{title} makes recognisers take the face for {name}; its paper does not promise that they stop matching you."
+)
 SAME_PERSON = "Target {name} looks like the person in the photo to {title}, so it was left out."
 
 
@@ -48,6 +52,9 @@ class Request:
     far: float = 0.01
     format: str = "PNG"
     quality: int = 95
+    identity: str = ""  # for a method that writes one: a registered name, or its number as bits
+    key: str = reveal.DEFAULT_KEY
+    identities: Identities | None = None  # None: the user's own registry
 
 
 def protect(
@@ -73,8 +80,11 @@ class Protect:
         self.runtime, self.request, self.cancelled = runtime, request, cancelled
         self.start = time.perf_counter()
         self.method = method_of(request.method)
-        self.members, stand_ins = members(runtime, request.panel)
+        self.panel = as_seen_by(request.method, request.panel, runtime.cards)
+        self.members, stand_ins = members(runtime, self.panel)
         self.notes: list[str] = [*request.person.photo.notes, *stand_ins]
+        self.identities = request.identities or Identities(default_file())
+        self.message = self._message()
         self.targets = self._targets()
         self.scorer = Scorer(runtime, self.members, request.reference or request.person, self.targets, request.far)
         self.crop = request.person.crop(self.method)
@@ -103,16 +113,33 @@ class Protect:
         cams = self._explain(exported)
         yield self._result(data, exported, settings, scores, tuple(survival), cams)
 
+    def _message(self) -> Tensor | None:
+        """The bits that the method writes, if it writes any."""
+        if "message" not in self.method.needs:
+            return None
+        return reveal.message(self.identities, self.request.identity, self.request.key)[1]
+
+    def _wanted(self) -> tuple[Person, ...]:
+        """Whom recognisers should see: the request's targets, or the one that a trained method aims at."""
+        if "targets" in self.method.needs:
+            return self.request.targets
+        if self.request.targets:
+            raise JobError(f"{self.method.title} knows only its own targets: set its setting `target` instead.")
+        aim = getattr(self.method, "aim", None)
+        settings = self.method.Params.read(self.request.params)
+        return (gallery.person(self.runtime, aim(settings)),) if aim else ()
+
     def _targets(self) -> tuple[Person, ...]:
         """The targets, less any that a surrogate takes for the person: towards them there is nothing to gain."""
         kept = []
-        for target in self.request.targets:
+        wanted = self._wanted()
+        for target in wanted:
             alike = next((m for m in self.members if m.attacked and self._alike(m, target)), None)
             if alike is None:
                 kept.append(target)
             else:
                 self.notes.append(SAME_PERSON.format(name=target.name, title=alike.recogniser.card.title))
-        if self.request.targets and not kept:
+        if wanted and not kept:
             raise JobError("Every target looks like the person in the photo: choose another target.")
         return tuple(kept)
 
@@ -121,17 +148,16 @@ class Protect:
         return likeness >= member.recogniser.thresholds.get(0.01, 1.0)
 
     def _run(self) -> Run:
+        request, pixels = self.request, self.crop.pixels.to(self.runtime.device)
+        return run(self.method, pixels, request.params, self._scene(), request.seed, self.cancelled)
+
+    def _scene(self) -> Scene:
+        """What the method is given: whom to attack and whom to resemble, or the words to write."""
+        if self.message is not None:
+            return Scene(message=self.message)
         surrogates = [member.recogniser for member in self.members if member.attacked]
-        device = self.runtime.device
-        targets = torch.cat([t.crop(self.method).pixels for t in self.targets]).to(device) if self.targets else None
-        return run(
-            self.method,
-            self.crop.pixels.to(device),
-            self.request.params,
-            Scene(surrogates, targets),
-            self.request.seed,
-            self.cancelled,
-        )
+        faces = [target.crop(self.method).pixels for target in self.targets]
+        return Scene(surrogates, torch.cat(faces).to(self.runtime.device) if faces else None)
 
     def _due(self, snapshot: Snapshot) -> bool:
         every = max(1, snapshot.steps // LIVE_UPDATES)
@@ -177,7 +203,8 @@ class Protect:
         for distortion in SURVIVAL:
             changed = Photo(distortion.apply(exported.pixels), exported.source_format, (), None)
             scores = self.scorer.file(changed, self.request.person.face)
-            yield Survival(distortion.id, distortion.label, window_of(changed.pixels, self.window), scores)
+            mark = self._mark(changed)
+            yield Survival(distortion.id, distortion.label, window_of(changed.pixels, self.window), scores, mark)
 
     def _explain(self, exported: Photo) -> tuple[Cam, ...]:
         """Grad-CAM before and after, towards another photo of the person, or else the first target."""
@@ -200,10 +227,13 @@ class Protect:
         person, before, after = self.request.person, self.request.person.photo.pixels, exported.pixels
         face_before, face_after = self.crop.pixels, person_crop(exported, person, self.crop)
         notes = [*self.notes]
-        if any(score.role == "surrogate" and score.matches_self for score in scores):
+        weak = any(score.role == "surrogate" and score.matches_self for score in scores)
+        if weak and "message" not in self.method.needs:
             notes.append(TOO_WEAK)
         if self.request.reference is None:
             notes.append(SAME_PHOTO)
+        if "message" in self.method.needs and self.targets:
+            notes.insert(0, IMPERSONATES.format(title=self.method.title, name=self.targets[0].name))
         return Result(
             file=data,
             name=photos.download_name(self.method.id, data, self.request.format.lower().replace("jpeg", "jpg")),
@@ -222,7 +252,16 @@ class Protect:
             compared_with="another photo of the person" if self.request.reference else "the photo itself",
             seconds=time.perf_counter() - self.start,
             notes=tuple(notes),
+            mark=self._mark(exported),
         )
+
+    def _mark(self, exported: Photo) -> reveal.Found | None:
+        """What can be read from the exported file, for a method that writes something."""
+        face = self.scorer.find_again(exported, self.request.person.face) if self.message is not None else None
+        if face is None:
+            return None
+        person = Person("file", exported, face)
+        return reveal.read(self.runtime, self.method, person, self.identities, self.request.key)
 
 
 def person_crop(exported: Photo, person: Person, crop: FaceCrop) -> Tensor:

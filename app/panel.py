@@ -13,6 +13,7 @@ from app.report import PanelRow
 from app.runtime import Runtime
 from engines.checkpoints import Checkpoint, CheckpointError, here, stand_in
 from engines.hub_errors import Unreachable
+from engines.method import attacked_in_training
 from engines.methods import METHODS
 from engines.recognise import Recogniser
 
@@ -66,6 +67,24 @@ def panel_of(known: Mapping[str, Checkpoint], surrogates: Sequence[str] = (), ju
     usual = default(known)
     attacked = tuple(surrogates) or usual.attacked
     return Panel(attacked, tuple(judges) or tuple(id for id in usual.held_out if id not in attacked))
+
+
+def as_seen_by(method: str, panel: Panel | None, known: Mapping[str, Checkpoint]) -> Panel:
+    """The panel of a run of `method`, or with None its usual one, each recogniser in its true role.
+
+    A trained method attacked whom it was trained against, in whichever list a person has put them, and nobody else.
+    """
+    usual = default(known)
+    if not trained(method):
+        return panel or usual
+    seen = attacked_in_training(METHODS[method])
+    ids = panel.ids if panel else (*seen, *usual.held_out)
+    return Panel(tuple(id for id in ids if id in seen), tuple(id for id in ids if id not in seen))
+
+
+def trained(method: str) -> bool:
+    """Whether a network, not the run, did the method's work: then nobody is attacked during a run."""
+    return "surrogates" not in METHODS[method].needs
 
 
 def usable(known: Mapping[str, Checkpoint]) -> tuple[list[Checkpoint], list[Checkpoint]]:

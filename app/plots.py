@@ -7,6 +7,7 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
+from app.channel import Change, Left
 from app.report import Curve, PanelRow
 
 # Readable on white and on near-black alike; told apart by dash and marker too.
@@ -46,9 +47,15 @@ def score_curves(curves: Sequence[Curve], panel: Sequence[PanelRow], steps: int 
 
 
 def _line(
-    figure: go.Figure, points: list[tuple[int, float]], listed: str, name: str, look: dict[str, str], dash: str
+    figure: go.Figure,
+    points: Sequence[tuple[float, float]],
+    listed: str,
+    name: str,
+    look: dict[str, str],
+    dash: str,
+    x: str = "step",
 ) -> None:
-    """A curve; `listed` is its text in the legend, "" to leave it out of there."""
+    """A curve; `listed` is its text in the legend, "" to leave it out of there; `x` what its places are."""
     steps, values = zip(*points, strict=True) if points else ((), ())
     figure.add_scatter(
         x=steps,
@@ -58,7 +65,7 @@ def _line(
         mode="lines+markers",
         marker={"size": 6, "symbol": look["symbol"]},
         line={"color": look["color"], "dash": dash, "width": 2},
-        hovertemplate="step %{x}: %{y:.2f}<extra>" + name + "</extra>",
+        hovertemplate=x + " %{x}: %{y:.2f}<extra>" + name + "</extra>",
     )
 
 
@@ -84,3 +91,31 @@ def styled(figure: go.Figure, x: str, y: str, height: int = 300, lines: int = 0)
         yaxis={**axis, "title": {"text": y}, "range": [LOW, HIGH + 0.05]},
     )
     return figure
+
+
+def channel_curves(curve: Sequence[Left], panel: Sequence[PanelRow], change: Change, now: Left | None) -> go.Figure:
+    """What a change leaves: the share of bits read as written, and each recogniser's cosine to the photo before.
+
+    `now`: what is measured where the slider stands, drawn as larger markers.
+    """
+    figure = go.Figure()
+    bits = [(left.value, left.agreeing / left.total) for left in curve if left.agreeing is not None]
+    look = {"color": INK, "symbol": "circle"}
+    _line(figure, bits, "Bits read as written (0.5 is chance)", "bits", look, "solid", x=change.label)
+    for colour, symbol, member in zip(cycle(COLOURS), cycle(SYMBOLS), panel, strict=False):
+        id, look = member.recogniser, {"color": colour, "symbol": symbol}
+        rows = [(left.value, value) for left in curve if (value := left.cosines.get(id)) is not None]
+        limit = "no threshold yet" if member.threshold is None else f"threshold {member.threshold:.2f}"
+        _line(figure, rows, f"{member.title}, {limit}", member.title, look, "dot", x=change.label)
+        if now is not None and now.cosines.get(id) is not None:
+            _marker(figure, now.value, float(now.cosines[id] or 0), colour, symbol)
+    if now is not None and now.agreeing is not None:
+        _marker(figure, now.value, now.agreeing / now.total, INK, "circle")
+    unit = f"{change.label} ({change.unit})" if change.unit else change.label
+    figure = styled(figure, unit, "Share, cosine", lines=1 + len(panel))
+    return figure.update_yaxes(range=[0, 1.05])
+
+
+def _marker(figure: go.Figure, x: float, y: float, colour: str, symbol: str) -> None:
+    look = {"size": 13, "symbol": symbol, "color": colour, "line": {"width": 1, "color": INK}}
+    figure.add_scatter(x=[x], y=[y], mode="markers", marker=look, showlegend=False, hoverinfo="skip")

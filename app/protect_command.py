@@ -9,12 +9,14 @@ from typing import Any
 
 from app import gallery
 from app.jobs import Request, protect
-from app.panel import FIRST, Panel, default, members, panel_of
+from app.panel import FIRST, Panel, default, members, panel_of, trained
 from app.photo import open_photo
 from app.report import Progress, Result, verdict
+from app.reveal_command import registry_of, registry_options
 from app.runtime import Runtime
 from app.scoring import FARS, Person, Scorer, find_person
 from engines.methods import METHODS
+from engines.methods import method as method_of
 
 
 def add_parser(commands: Any) -> None:
@@ -44,8 +46,14 @@ def _protect_parser(parser: argparse.ArgumentParser) -> None:
         "--far", type=float, default=0.01, choices=FARS, help="false-acceptance rate of the thresholds"
     )
     parser.add_argument("--quality", type=int, default=95, help="JPEG quality, 1 to 100")
+    parser.add_argument(
+        "--identity", default="", metavar="NAME|BITS", help="what dip-watermark writes: a registered name, or 24 bits"
+    )
+    registry_options(parser)
     knobs = parser.add_argument_group("settings of the method (each method takes those that it has)")
     for name, spec in known_knobs().items():
+        if name == "target":
+            continue  # --target above serves it too
         kind = spec.kind if spec.kind in (int, float) else str
         knobs.add_argument(
             f"--{name.replace('_', '-')}",
@@ -83,7 +91,7 @@ def run_protect(args: argparse.Namespace) -> dict[str, Any]:
     runtime = Runtime()
     params = {name[5:]: value for name, value in vars(args).items() if name.startswith("knob_") and value is not None}
     person = person_at(runtime, args.photo, index=args.face - 1, box=args.box and tuple(args.box))
-    targets = tuple(person_at(runtime, where) for where in args.target or default_targets(args.method))
+    targets = _targets(runtime, args, params)
     reference = person_at(runtime, args.reference) if args.reference else None
     request = Request(
         person,
@@ -91,19 +99,48 @@ def run_protect(args: argparse.Namespace) -> dict[str, Any]:
         params,
         targets,
         reference,
-        panel_of(runtime.cards, args.surrogate or (), args.judge or ()),
+        _panel(runtime, args),
         args.seed,
         args.far,
         kind,
         args.quality,
+        args.identity,
+        args.key,
+        registry_of(args),
     )
     for event in protect(runtime, request):
         if isinstance(event, Progress) and sys.stderr.isatty():
             print(f"\r{event.stage}: step {event.step} of {event.steps}   ", end="", file=sys.stderr)
         elif isinstance(event, Result):
             args.out.write_bytes(event.file)
-            return {**event.as_dict(), "out": str(args.out)}
+            found = event.as_dict()
+            if event.mark and not args.json:
+                found["mark"] = event.mark.verdict
+            return {**found, "out": str(args.out)}
     raise RuntimeError("the job ended without a result")
+
+
+def _panel(runtime: Runtime, args: argparse.Namespace) -> Panel | None:
+    """The panel that the options ask for; None for the method's usual one."""
+    if not args.surrogate and not args.judge:
+        return None
+    if args.surrogate and trained(args.method):
+        raise ValueError(
+            f"{method_of(args.method).title} is trained already: it attacks nobody, so leave --surrogate out."
+        )
+    return panel_of(runtime.cards, args.surrogate or (), args.judge or ())
+
+
+def _targets(runtime: Runtime, args: argparse.Namespace, params: dict[str, Any]) -> tuple[Person, ...]:
+    """Whom --target names; for a method that knows its own targets it is the setting of that name instead."""
+    method = method_of(args.method)
+    if "targets" in method.needs:
+        return tuple(person_at(runtime, where) for where in args.target or default_targets(args.method))
+    if len(args.target) > 1:
+        raise ValueError(f"{method.title} leads to one target: give --target once.")
+    if args.target:
+        params["target"] = args.target[0]
+    return ()
 
 
 def default_targets(method: str) -> tuple[str, ...]:

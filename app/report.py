@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from app.reveal import Found
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Survival:
     label: str
     tile: np.ndarray
     scores: tuple[Score, ...]
+    mark: Found | None = None  # what can still be read, for a method that writes an identity
 
 
 @dataclass(frozen=True)
@@ -129,11 +133,16 @@ class Result:
     compared_with: str
     seconds: float
     notes: tuple[str, ...] = ()
+    mark: Found | None = None  # the identity read back from `file`, for a method that writes one
 
     @property
     def verdict(self) -> str:
-        """The scoreboard as one sentence."""
-        return verdict(self.scores)
+        """The scoreboard as one sentence; for a method that writes a mark, whom it leads to and what can be read."""
+        if self.mark is None:
+            return verdict(self.scores)
+        number = self.mark.number
+        said = "no identity can be read from it" if number is None else f"its mark says identity number {number}"
+        return f"{led(self.scores)}; {verdict(self.scores).rstrip('.')}; {said}."
 
     def as_dict(self) -> dict[str, Any]:
         """Rows and provenance for the command line, the API and the JSON download; no pixels."""
@@ -150,8 +159,17 @@ class Result:
             "seconds": self.seconds,
             "file": self.name,
             "notes": list(self.notes),
+            **({"mark": self.mark.as_dict()} if self.mark else {}),
             "provenance": self.settings,
         }
+
+
+def led(scores: tuple[Score, ...]) -> str:
+    """How many recognisers take the face for the target now."""
+    known = [score for score in scores if score.matches_target is not None]
+    name = next((score.target for score in scores if score.target), "the target")
+    led = sum(bool(score.matches_target) for score in known)
+    return f"{led} of {len(known)} recognisers take the face for {name}"
 
 
 def verdict(scores: tuple[Score, ...]) -> str:

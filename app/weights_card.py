@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from app import weights_file
+from app import weights_file, weights_watermark
 from app.weights_measure import CORRELATE, FARS
 from engines.checkpoints import (
     Checkpoint,
@@ -45,7 +45,7 @@ def cards() -> Path:
 def add_actions(actions: Any) -> None:
     """`weights bundle ID --run FOLDER`, `weights card [ID]`."""
     bundle = actions.add_parser("bundle", help="put a training's result into weights/bundled and the registry")
-    bundle.add_argument("id", choices=list(FAMILIES))
+    bundle.add_argument("id", choices=[*FAMILIES, *weights_watermark.PAPERS])
     bundle.add_argument("--run", type=Path, required=True, help="the training's --out folder")
     bundle.set_defaults(func=run_bundle)
     card = actions.add_parser("card", help="write the model card of bundled networks from the registry")
@@ -55,6 +55,8 @@ def add_actions(actions: Any) -> None:
 
 def run_bundle(args: argparse.Namespace) -> dict[str, Any]:
     """fp16 safetensors, the log beside the cards, and a registry entry without figures yet."""
+    if args.id in weights_watermark.PAPERS:
+        return {"rows": [weights_watermark.bundle(args.id, args.run)]}
     kept, log = _training(args.run)
     if log["id"] != args.id:
         raise CheckpointError(f"The training in {args.run.name} is of {log['id']}, not of {args.id}.")
@@ -121,6 +123,8 @@ def card_text(card: Checkpoint) -> str:
     """The model card: data, recipe, command, seconds, device, figures, limits, licence."""
     if card.source != "bundled":
         raise CheckpointError(f"{card.id} is not bundled: only bundled networks have a card of ours.")
+    if card.kind == "watermark":
+        return weights_watermark.card_text(card)
     if "lfw_accuracy" not in card.figures:
         raise CheckpointError(f"{card.id} has no figures yet: measure it with `weights verify {card.id}` first.")
     try:

@@ -64,6 +64,7 @@ class Checkpoint:
     threshold_data: str = ""
     thresholds: dict[float, float] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    trained_against: tuple[str, ...] = ()  # ids of the recognisers that a method's network was trained to deceive
 
 
 def registry_file() -> Path:
@@ -80,6 +81,7 @@ def registry(path: Path | None = None) -> dict[str, Checkpoint]:
 
     found = {}
     for id, entry in tomllib.loads((path or registry_file()).read_text()).items():
+        entry["trained_against"] = tuple(entry.get("trained_against", ()))
         thresholds = {float(far): value for far, value in entry.pop("thresholds", {}).items()}
         try:
             found[id] = Checkpoint(id=id, thresholds=thresholds, **entry)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
+from engines.checkpoints import Checkpoint, checkpoint, stamped
 from engines.face import Template
 from engines.params import Params
 from engines.recognise import Recogniser
@@ -34,11 +35,13 @@ class Scene:
     """What a method may use beside the photo.
 
     `surrogates`: the recognisers that it may attack, never a judge. `targets`: (K, 3, S, S) crops in
-    the method's template, of people who agreed or do not exist.
+    the method's template, of people who agreed or do not exist. `message`: (50,) of 0 or 1, what a
+    watermark says.
     """
 
     surrogates: Sequence[Recogniser] = ()
     targets: Tensor | None = None
+    message: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Method(Protocol):
     summary: ClassVar[str]
     paper: ClassVar[str]
     template: ClassVar[Template]
-    needs: ClassVar[frozenset[str]]  # any of "surrogates", "targets"
+    needs: ClassVar[frozenset[str]]  # any of "surrogates", "targets", "message"
     Params: ClassVar[type[Params]]
     presets: ClassVar[dict[str, dict[str, Any]]]
 
@@ -70,6 +73,45 @@ class Method(Protocol):
         ...
 
 
+class Trained(Method, Protocol):
+    """A method whose work was done in training: a network makes the output in one pass."""
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """The cards of the networks that make the output."""
+        ...
+
+    @property
+    def attacked_in_training(self) -> tuple[str, ...]:
+        """Ids of the recognisers that the training worked against."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a decoder read in N faces: `logits` (N, L) float32 on the CPU, above 0 for a bit that reads as 1."""
+
+    logits: Tensor
+
+    @property
+    def bits(self) -> Tensor:
+        """(N, L) of 0 or 1."""
+        return (self.logits > 0).int()
+
+    @property
+    def confidence(self) -> Tensor:
+        """(N, L): how sure the decoder is of each bit as it reads it, 0.5 to 1."""
+        return torch.sigmoid(self.logits.abs())
+
+
+class Readable(Protocol):
+    """A method whose mark can be read back."""
+
+    def read(self, pixels: Tensor) -> Reading:
+        """Crops (N, 3, S, S) in [0, 1] of the method's template -> what is written in them."""
+        ...
+
+
 @dataclass(frozen=True)
 class Provenance:
     """What made an output: enough to make it again."""
@@ -77,10 +119,11 @@ class Provenance:
     method: str
     params: dict[str, Any]
     seed: int
-    checkpoints: tuple[dict[str, str], ...]
+    checkpoints: tuple[dict[str, str], ...]  # the recognisers that it was made against
     steps: int
     seconds: float
     cancelled: bool
+    networks: tuple[dict[str, str], ...] = ()  # what made it, where that is a trained network
     torch: str = field(default_factory=lambda: torch.__version__)
 
     def as_dict(self) -> dict[str, Any]:
@@ -120,16 +163,26 @@ class Run:
     def provenance(self) -> Provenance:
         """The stamp of what has been done so far."""
         cards = [recogniser.card for recogniser in self.scene.surrogates]
-        checkpoints = tuple({"id": c.id, "sha256": c.sha256, "state": c.state} for c in cards)
+        cards += [stamped(checkpoint(id)) for id in attacked_in_training(self.method)]
         return Provenance(
             self.method.id,
             self.params.model_dump(),
             self.seed,
-            checkpoints,
+            _stamps(cards),
             self.steps,
             round(self.seconds, 3),
             self.was_cancelled,
+            _stamps(getattr(self.method, "checkpoints", ())),
         )
+
+
+def _stamps(cards: Sequence[Checkpoint]) -> tuple[dict[str, str], ...]:
+    return tuple({"id": card.id, "sha256": card.sha256, "state": card.state} for card in cards)
+
+
+def attacked_in_training(method: Method) -> tuple[str, ...]:
+    """Ids of the recognisers that a trained method has seen; none for one that works against those of its run."""
+    return tuple(getattr(method, "attacked_in_training", ()))
 
 
 def run(
@@ -184,6 +237,8 @@ def _check_scene(method: Method, scene: Scene) -> None:
     if "surrogates" in method.needs and not scene.surrogates:
         raise MethodError(f"{method.title} needs at least one surrogate recogniser: switch one on.")
     check_surrogates(scene.surrogates)
+    if "message" in method.needs and scene.message is None:
+        raise MethodError(f"{method.title} needs an identity to write into the face: enter a name or a number.")
     if "targets" in method.needs:
         if scene.targets is None or not len(scene.targets):
             raise MethodError(f"{method.title} needs at least one target face: add a photo or pick a built-in one.")

@@ -28,6 +28,7 @@ class Knob:
     choices: tuple[str, ...]
     kind: type
     advanced: bool
+    published: bool  # whether the default is the paper's
 
 
 def knob(
@@ -41,9 +42,13 @@ def knob(
     le: float | None = None,
     step: float | None = None,
     advanced: bool = False,
+    published: bool = True,
 ) -> Any:
-    """A pydantic field with what a slider needs: bounds, step, unit, the paper's symbol, a sentence of help."""
-    extra: Any = {"symbol": symbol, "unit": unit, "step": step, "advanced": advanced}
+    """A pydantic field with what a slider needs: bounds, step, unit, the paper's symbol, a sentence of help.
+
+    `published`: the default is the paper's; False for a setting that is ours.
+    """
+    extra: Any = {"symbol": symbol, "unit": unit, "step": step, "advanced": advanced, "published": published}
     return Field(default, ge=ge, le=le, title=label, description=help, json_schema_extra=extra)
 
 
@@ -83,6 +88,7 @@ def _knob(name: str, info: Any) -> Knob:
         choices=tuple(get_args(info.annotation)) if literal else (),
         kind=str if literal else info.annotation,
         advanced=bool(extra.get("advanced")),
+        published=bool(extra.get("published", True)),
     )
 
 

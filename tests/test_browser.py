@@ -329,3 +329,39 @@ def test_a_phone_needs_no_sideways_scrolling_and_shows_the_example(browser):
             'lv-verdict', 'lv-slider', 'lv-board']
             .map(id => document.getElementById(id).getBoundingClientRect().top)""")
         assert order == sorted(order)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_mark_is_written_sent_over_read_back_and_claimed(browser, astronaut, width):
+    """Protect with an identity, read it back on the Authority tab, check a claim, move a slider: the whole story."""
+    with serving(example=False) as url:
+        page = opened(browser, url, width)
+        page.set_input_files("#lv-drop input[type=file]", astronaut)
+        page.wait_for_selector("text=One face found", timeout=MINUTE)
+        page.click('#lv-method label:has-text("DIP-Watermark")')
+        page.locator("#lv-identity").wait_for(timeout=MINUTE)
+        assert not page.is_visible("#lv-targets"), "it knows only its own targets"
+        page.fill("#lv-identity input, #lv-identity textarea", "Alice")
+        page.wait_for_function("document.querySelector('#lv-identity-line .lv-code')?.innerText.length == 50")
+        page.click("#lv-protect")
+        page.wait_for_selector("#lv-verdict:has-text('its mark says identity number')", timeout=MINUTE)
+        page.click("#lv-to-authority")
+        page.wait_for_selector("#lv-authority-verdict:has-text('registered here as “Alice”')", timeout=MINUTE)
+        assert page.locator("#lv-authority-marks .lv-bits i").count() == 50
+        assert "Alice" in page.inner_text("#lv-registry")
+        page.wait_for_selector("#lv-channel .js-plotly-plot", timeout=MINUTE)
+        page.fill("#lv-claim input, #lv-claim textarea", "Mallory")
+        page.click("#lv-read")
+        page.wait_for_selector("#lv-authority-status [role=alert]:has-text('Mallory')", timeout=MINUTE)
+        page.fill("#lv-claim input, #lv-claim textarea", "Alice")
+        page.click("#lv-read")
+        page.wait_for_selector("#lv-authority-verdict:has-text('Accepted')", timeout=MINUTE)
+        page.click("#lv-control")
+        page.wait_for_selector("#lv-authority-status:has-text('Control')", timeout=MINUTE)
+        page.fill("#lv-slider-jpeg input[type=number]", "20")
+        page.press("#lv-slider-jpeg input[type=number]", "Tab")
+        page.wait_for_selector("#lv-remains:has-text('bits as before')", timeout=MINUTE)
+        page.fill("#lv-registry-name input, #lv-registry-name textarea", "Alice")
+        page.click("#lv-delete")
+        page.wait_for_selector("#lv-registry:has-text('Nobody is registered')", timeout=MINUTE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -75,6 +75,8 @@ def given(tab, steps: int = 3, **changes):
         view.far: 0.01,
         view.format: "PNG",
         view.quality: 95,
+        view.identity: "Visitor",
+        view.key: "larvatus",
         tab.side.attacked: ["sface"],
         tab.side.held_out: ["dlib-resnet"],
     }
@@ -312,7 +314,7 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
 
     client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/protect"], "only the endpoint is public"
+    assert list(endpoints) == ["/protect", "/reveal"], "only the endpoints are public"
     names = [part["parameter_name"] for part in endpoints["/protect"]["parameters"]]
     assert names == [
         "photo",
@@ -327,7 +329,11 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
         "quality",
         "surrogates",
         "judges",
+        "identity",
+        "key",
     ]
+    names = [part["parameter_name"] for part in endpoints["/reveal"]["parameters"]]
+    assert names == ["photo", "key", "claim", "method"]
     photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
     file, report = client.predict(
         photo=photo, targets=[gallery.HOPPER], params={"steps": 2}, seed=3, api_name="/protect"

@@ -86,12 +86,17 @@ def seen_in_files(runtime: Runtime, scene: Identification, files: list[Tensor], 
     """
     cut, lost = [], 0
     for face, pixels in zip(scene.probes, files, strict=True):
-        like = _known(face)
-        best = max(runtime.detector.faces(pixels), key=lambda other: overlap(other, like), default=None)
-        if best is None or overlap(best, like) < 0.3:
-            best, lost = like, lost + 1
+        best, there = found_again(runtime, face, pixels)
+        lost += not there
         cut.append(align(pixels, torch.tensor(best.landmarks), template).pixels)
     return torch.cat(cut), lost
+
+
+def found_again(runtime: Runtime, face: LfwFace, pixels: Tensor) -> tuple[Face, bool]:
+    """The face of a file where the probe's was, or the known one and False where none is found."""
+    like = _known(face)
+    best = max(runtime.detector.faces(pixels), key=lambda other: overlap(other, like), default=None)
+    return (best, True) if best is not None and overlap(best, like) >= 0.3 else (like, False)
 
 
 def _known(face: LfwFace) -> Face:

@@ -38,12 +38,20 @@ Recognisers may take the protected face for the target. Use only people who agre
 that do not exist. The built-in portraits are public-domain photographs of public persons, and the
 average of the two.
 
+## Marks and who reads them
+DIP-Watermark writes 50 bits into the face: a number of 24 bits, and 26 more that detect misreading. Only the
+number is in the photo, never a name. Whoever has this app and the key can read the number; who is behind it, only
+the registry knows. The usual key is known to everybody: choose your own where that matters. A mark that is found
+says that this face was marked; that none is found says nothing.
+
 ## What is kept
 - A photo is held in memory while your tab is open, and an upload's own file is removed as soon as it
   has been read.
 - Pictures and downloads made for you lie in a temporary folder that only your session can name. They
   are deleted within minutes of the tab being closed. Files asked for through the API are deleted after
   about an hour.
+- The registry of identities on the Authority tab lives in a temporary file that is never served, and goes with
+  your session; whoever runs the app may instead keep one registry for all (LARVATUS_IDENTITIES).
 - Photos lose their metadata (place, camera, time). The exported file carries only how it was made, so
   that dropping it back in restores the settings. The names of photos that you added are not written.
 - There are no accounts, no tracking and no logs of pictures."""

@@ -1,4 +1,4 @@
-"""The endpoint /protect of the Gradio API: the Protect tab for programs, with named parameters.
+"""The endpoints /protect and /reveal of the Gradio API: Protect and Authority for programs, with named parameters.
 
 Hidden components carry it, rather than gr.api(), because theirs are the checks that a path in a
 request is a file that the caller has uploaded.
@@ -10,29 +10,33 @@ import json
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import gradio as gr
 
 from app import gallery
+from app import photo as photos
 from app.demo.errors import sentence
-from app.demo.session import taken
+from app.demo.session import Desk, taken
+from app.demo.setting_events import registered
 from app.jobs import Request, protect
-from app.panel import PanelError, panel_of
+from app.panel import Panel, PanelError, panel_of
 from app.report import Result
+from app.reveal import DEFAULT_KEY, check_claim, reveal
 from app.runtime import Runtime
 from app.scoring import JobError, Person, find_person
 from engines.methods import METHODS
+from engines.methods import method as method_of
 from engines.params import ParamError
 
 FORMATS = ("PNG", "JPEG")
 
 
 class Api:
-    """The endpoint on one runtime."""
+    """The endpoints on one runtime."""
 
-    def __init__(self, runtime: Runtime, folder: Path):
-        self.runtime, self.folder = runtime, folder
+    def __init__(self, runtime: Runtime, desk: Desk):
+        self.runtime, self.desk = runtime, desk
 
     def protect(
         self,
@@ -48,6 +52,9 @@ class Api:
         quality: float = 95,
         surrogates: list[str] | None = None,
         judges: list[str] | None = None,
+        identity: str = "",
+        key: str = DEFAULT_KEY,
+        request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
     ) -> tuple[str, dict[str, Any]]:
         """Protect the largest face in a photo, and score the exported file.
 
@@ -64,6 +71,8 @@ class Api:
             quality: JPEG quality, 1 to 100.
             surrogates: Ids of the recognisers to attack; none means the usual one.
             judges: Ids of the recognisers that only score the file; none means every judge that is there.
+            identity: What dip-watermark writes: a name, registered for this client, or a number as 24 bits.
+            key: The key of the mark; whoever reads it needs the same one.
 
         Returns:
             The protected file, and the report: scores, verdict, survival, provenance.
@@ -73,26 +82,67 @@ class Api:
             people += [self._person(path) for path in target_photos or ()]
             if format not in FORMATS:
                 raise JobError("The format must be PNG or JPEG.")
+            identities = self.desk.of(request).identities
+            if "message" in method_of(method).needs:
+                registered(identities, identity or "", key)
             job = Request(
                 self._person(photo),
                 method,
                 read(params),
                 tuple(people),
                 self._person(reference) if reference else None,
-                panel_of(self.runtime.cards, ids(surrogates), ids(judges)),
+                self._panel(method, ids(surrogates), ids(judges)),
                 seed=int(seed or 0),
                 far=float(far),
                 format=format,
                 quality=int(quality or 95),
+                identity=identity or "",
+                key=key,
+                identities=identities,
             )
             with closing(protect(self.runtime, job)) as work:
                 result = next(item for item in work if isinstance(item, Result))
         except Exception as error:
             raise gr.Error(sentence(error), print_exception=False) from None
-        folder = Path(tempfile.mkdtemp(prefix="api-", dir=self.folder))
+        folder = Path(tempfile.mkdtemp(prefix="api-", dir=self.desk.folder))
         file = folder / result.name
         file.write_bytes(result.file)
         return str(file), result.as_dict()
+
+    def reveal(
+        self,
+        photo: str,
+        key: str = DEFAULT_KEY,
+        claim: str = "",
+        method: str = "dip-watermark",
+        request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
+    ) -> dict[str, Any]:
+        """Read the identity that each face of a photo carries.
+
+        Args:
+            photo: The photo, as a file.
+            key: The key that the mark was made with.
+            claim: A name that this client has registered, or 24 bits: accept or reject it.
+            method: The id of the method that left the mark.
+
+        Returns:
+            One row a face, the largest first; with a claim, whether it is accepted.
+        """
+        try:
+            if not photo:
+                raise JobError("There is no photo: give one as `photo`.")
+            identities = self.desk.of(request).identities
+            found = reveal(self.runtime, photos.load(taken(photo)), identities, key, method)
+            checked = {"claim": check_claim(found, claim, identities, key).as_dict()} if (claim or "").strip() else {}
+        except Exception as error:
+            raise gr.Error(sentence(error), print_exception=False) from None
+        return {"rows": [one.as_dict() for one in found], **checked}
+
+    def _panel(self, method: str, surrogates: list[str], judges: list[str]) -> Panel | None:
+        """The panel that is asked for; None, where nothing is, for the method's usual one."""
+        if not surrogates and not judges:
+            return None
+        return panel_of(self.runtime.cards, surrogates, judges)
 
     def _person(self, path: str) -> Person:
         if not path:
@@ -118,8 +168,8 @@ def ids(given: Any) -> list[str]:
     return list(given or [])
 
 
-def add(runtime: Runtime, folder: Path) -> None:
-    """Add the endpoint to the Blocks being built; nothing of it is seen on the page."""
+def add(runtime: Runtime, desk: Desk) -> None:
+    """Add the endpoints to the Blocks being built; nothing of it is seen on the page."""
     with gr.Column(visible=False):
         inputs = [
             gr.File(label="photo: the photo"),
@@ -137,16 +187,21 @@ def add(runtime: Runtime, folder: Path) -> None:
             gr.Number(95, label="quality: of a JPEG, 1 to 100"),
             gr.JSON(value=[], label="surrogates: ids of the recognisers to attack; none means the usual one"),
             gr.JSON(value=[], label="judges: ids that only score the file; none means every judge that is there"),
+            gr.Textbox("", label="identity: what dip-watermark writes, a name or 24 bits"),
+            gr.Textbox(DEFAULT_KEY, label="key: whoever reads the mark needs the same one"),
         ]
         outputs = [
             gr.File(label="the protected file"),
             gr.JSON(label="the report: scores, verdict, survival, provenance"),
         ]
-        gr.Button("Protect").click(
-            Api(runtime, folder).protect,
-            inputs,
-            outputs,
-            api_name="protect",
-            concurrency_id="heavy",
-            concurrency_limit=1,
-        )
+        endpoints, heavy = Api(runtime, desk), {"concurrency_id": "heavy", "concurrency_limit": 1}
+        gr.Button("Protect").click(endpoints.protect, inputs, outputs, api_name="protect", **heavy)
+        readable = [id for id, method in METHODS.items() if hasattr(method, "read")]
+        asked = [
+            gr.File(label="photo: the photo"),
+            gr.Textbox(DEFAULT_KEY, label="key: the one that the mark was made with"),
+            gr.Textbox("", label="claim: a registered name or 24 bits, to accept or reject"),
+            gr.Dropdown(readable, value=readable[0], label="method: id of the method that left the mark"),
+        ]
+        found = gr.JSON(label="one row a face; with a claim, whether it is accepted")
+        gr.Button("Reveal").click(endpoints.reveal, asked, found, api_name="reveal", **heavy)

@@ -11,7 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.demo import about, api, models, panel, protect, pull
+from app.demo import about, api, authority, models, panel, protect, pull
+from app.demo.authority_events import AuthorityEvents
 from app.demo.controls import Controls
 from app.demo.example import Example
 from app.demo.panel_events import PanelEvents
@@ -40,14 +41,16 @@ def build(runtime: Runtime) -> gr.Blocks:
         with gr.Row(elem_id="lv-top"):
             gr.HTML(TITLE, padding=False)
             opener = panel.button(runtime)
-        with gr.Tabs():
-            with gr.Tab("Protect"):
+        with gr.Tabs() as tabs:
+            with gr.Tab("Protect", id="protect"):
                 view = protect.draw(controls)
+            with gr.Tab("Authority", id="authority") as authority_tab:
+                office = authority.draw()
             with gr.Tab("Models") as models_tab:
                 shelf = models.draw(runtime)
             with gr.Tab("About & privacy"):
                 about.draw()
-        api.add(runtime, desk.folder)
+        api.add(runtime, desk)
         width = gr.Number(visible="hidden", elem_id="lv-width")
         side = panel.draw(runtime, opener)
         panels = PanelEvents(runtime, side, [side.box, shelf.box])
@@ -56,6 +59,7 @@ def build(runtime: Runtime) -> gr.Blocks:
         _wire_photos(view, PhotoEvents(runtime, view, panels, controls, desk), controls)
         _wire_settings(view, SettingEvents(view, controls, desk), controls)
         _wire_panel(demo, view, side, panels)
+        _wire_authority(tabs, authority_tab, view, AuthorityEvents(runtime, office, desk))
         reading = {"fn": lambda: models.read(runtime, shelf), "outputs": shelf.everything, **LIGHT}
         models_tab.select(**reading)
         for box in panels.boxes:
@@ -94,7 +98,7 @@ def _folder() -> Path:
 def _wire_run(demo: gr.Blocks, view: protect.View, run: RunEvents, controls: Controls, width: Any) -> None:
     everything = [*view.everything, *controls.components]
     inputs = {view.method, view.targets, view.seed, view.far, view.format, view.quality, *controls.components}
-    inputs |= {run.panel.attacked, run.panel.held_out}
+    inputs |= {run.panel.attacked, run.panel.held_out, view.identity, view.key}
     pressed = view.protect.click(run.begin, None, everything, queue=False, **QUIET)
     work = pressed.then(
         run.run,
@@ -136,14 +140,48 @@ def _wire_photos(view: protect.View, photos: PhotoEvents, controls: Controls) ->
 
 
 def _wire_settings(view: protect.View, settings: SettingEvents, controls: Controls) -> None:
-    knobs = [view.method, view.summary, view.preset, *controls.components]
+    folds = [view.target_fold, view.identity_fold]
+    knobs = [view.method, view.summary, view.preset, *folds, *controls.components]
     view.method.input(settings.choose_method, view.method, knobs, **LIGHT)
     view.reset.click(settings.choose_method, view.method, knobs, **LIGHT)
     view.preset.input(settings.choose_preset, [view.method, view.preset], knobs, **LIGHT)
+    naming = {"fn": settings.name_identity, "inputs": [view.identity, view.key], "outputs": view.identity_line}
+    gr.on([view.identity.change, view.key.change, view.identity_fold.expand], **naming, **LIGHT)
     view.format.input(settings.choose_format, view.format, view.quality, **LIGHT)
     view.view.input(settings.choose_view, view.view, view.slider, **LIGHT)
     # A knob moved by hand is no preset any more; said in the browser, without a round trip.
     gr.on([part.input for part in controls.components], None, None, view.preset, js="() => null", **QUIET)
+
+
+def _wire_authority(tabs: Any, tab: Any, view: protect.View, events: AuthorityEvents) -> None:
+    office = events.view
+    everything, asked = office.everything, [office.key, office.claim]
+    sliders = list(office.sliders.values())
+    reading = {**LIGHT, "show_progress": "minimal", "show_progress_on": [office.verdict]}
+    sweep = {"fn": events.sweep, "inputs": office.change, "outputs": office.curve, **LIGHT}
+    sent = view.to_authority.click(lambda: gr.Tabs(selected="authority"), None, tabs, queue=False, **QUIET)
+    for read in (
+        office.drop.upload(events.take, [office.drop, *asked], everything, **reading),
+        sent.then(events.receive, [view.key, office.claim], everything, **reading),
+        gr.on(
+            [office.again.click, office.claim.submit, office.key.submit],
+            events.read_again,
+            asked,
+            everything,
+            **reading,
+        ),
+    ):
+        read.then(**sweep)
+    office.control.click(events.control, None, everything, **reading)
+    office.change.input(**sweep)
+    # Of quick moves of a slider the last one counts.
+    moved = [part.change for part in sliders]
+    gr.on(moved, events.slide, [office.change, *sliders], everything, trigger_mode="always_last", **LIGHT)
+    registry = [office.registry_line, office.registry]
+    office.register.click(events.register, [office.name, office.verify_only], registry, **LIGHT)
+    office.look_up.click(events.look_up, office.name, registry, **LIGHT)
+    office.delete.click(events.delete, office.name, registry, **LIGHT)
+    tab.select(events.open, None, registry, **LIGHT)
 
 
 def _wire_panel(demo: gr.Blocks, view: protect.View, side: panel.PanelView, panels: PanelEvents) -> None:

@@ -74,7 +74,7 @@ def _component(knob: Knob, visible: bool, value: Any = None) -> Any:
     label += f" ({knob.unit})" if knob.unit else ""
     common = {
         "label": label,
-        "info": f"{knob.help} Paper: {shown_default(knob)}.",
+        "info": f"{knob.help} {'Paper' if knob.published else 'Usual'}: {shown_default(knob)}.",
         "visible": visible,
         "value": knob.default if value is None else value,
     }

@@ -9,10 +9,11 @@ from app.photo import PhotoError
 from app.scoring import JobError
 from engines.checkpoints import CheckpointError
 from engines.face import FaceError
+from engines.identity import IdentityError
 from engines.method import MethodError
 from engines.params import ParamError
 
-SENTENCES = (JobError, PanelError, MethodError, ParamError, PhotoError, CheckpointError, FaceError)
+SENTENCES = (JobError, PanelError, MethodError, ParamError, PhotoError, CheckpointError, FaceError, IdentityError)
 OURS = "Something went wrong on our side, and nothing was exported. Try again; if it stays, try another photo."
 
 

@@ -21,7 +21,12 @@ INTRO = (
     "the Wild, with its standard error. TAR is the share of pairs of the same person that match at a threshold; "
     "FAR, the share of pairs of different people that do. A threshold holds for the data beside it."
 )
-ROLES = {"judge": "judge: only ever held out", "surrogate": "surrogate: attacked or held out"}
+ROLES = {
+    "judge": "judge: only ever held out",
+    "surrogate": "surrogate: attacked or held out",
+    "method": "method: it makes what you download",
+    "baseline": "baseline: only compared with",
+}
 SOURCES = {
     "pip": "Python package",
     "hub": "Hugging Face Hub",
@@ -98,7 +103,7 @@ def tables(runtime: Runtime) -> str:
     """The registry as HTML: what is here, then what is not, by the way to get it; the long parts are folded."""
     used = runtime.loaded()
     parts: dict[str, list[Checkpoint]] = {}
-    for card in runtime.cards.values():
+    for card in recognisers(runtime):
         place = "here" if card.id in used or here(card) else card.source
         parts.setdefault(place if place in FOLDS else "here", []).append(card)
     found = table(parts.pop("here", []), used)
@@ -107,8 +112,36 @@ def tables(runtime: Runtime) -> str:
             names = "" if open else f": {', '.join(card.title for card in cards[:6])}{' …' * (len(cards) > 6)}"
             summary = escape(f"{heading} ({len(cards)}){names}")
             found += f"<details{' open' * open}><summary>{summary}</summary>{table(cards, used)}</details>"
-    unlisted = frbench.installed() and not any(card.source == "frbench" for card in runtime.cards.values())
+    found += f"<h3>Networks that methods are made of</h3>{methods_table(runtime)}"
+    unlisted = frbench.installed() and not any(card.source == "frbench" for card in recognisers(runtime))
     return found + (UNLISTED if unlisted else "")
+
+
+def recognisers(runtime: Runtime) -> list[Checkpoint]:
+    """The registry's recognisers."""
+    return [card for card in runtime.cards.values() if card.kind == "recogniser"]
+
+
+def methods_table(runtime: Runtime) -> str:
+    """What makes or reads a result, as an HTML table."""
+    columns: dict[str, Callable[[Checkpoint], str]] = {
+        "Network": lambda card: _two(f"<b>{escape(card.title)}</b>", card.paper),
+        "Role": lambda card: _two(*ROLES.get(card.role, card.role).split(": ")),
+        "From": _origin,
+        "Training": lambda card: _two(escape(card.state), card.trained_on),
+        "Trained against": lambda card: escape(", ".join(card.trained_against) or "nobody"),
+        "Measured": _marks,
+        "Licence": lambda card: escape(card.licence),
+    }
+    return _drawn(columns, [card for card in runtime.cards.values() if card.kind != "recogniser"])
+
+
+def _marks(card: Checkpoint) -> str:
+    if "bits after" not in card.figures:
+        return "not measured"
+    figures = card.figures
+    words = f"bit accuracy {figures['bits after']['none']:.3f}, SSIM {figures['ssim']:.2f}, ASR {figures['ASR']:.2f}"
+    return _two(words, f"on {figures['data']}")
 
 
 def table(cards: Iterable[Checkpoint], used: dict[str, int]) -> str:
@@ -124,6 +157,11 @@ def table(cards: Iterable[Checkpoint], used: dict[str, int]) -> str:
         "Threshold (cosine) at FAR 1 % / 0.1 %": _limits,
         "Licence": lambda card: escape(card.licence),
     }
+    return _drawn(columns, cards)
+
+
+def _drawn(columns: dict[str, Callable[[Checkpoint], str]], cards: Iterable[Checkpoint]) -> str:
+    """Networks as an HTML table of these columns."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     rows = "".join(
         "<tr>" + "".join(_cell(name, cell(card), name == "Network") for name, cell in columns.items()) + "</tr>"

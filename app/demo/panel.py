@@ -10,9 +10,11 @@ from typing import Any
 import gradio as gr
 
 from app.demo import pull, scoreboard
-from app.panel import ATTACKED, HELD_OUT, Panel, default, usable
+from app.panel import ATTACKED, HELD_OUT, Panel, default, trained, usable
 from app.runtime import Runtime
 from engines.checkpoints import Checkpoint, here
+from engines.method import attacked_in_training
+from engines.methods import METHODS
 
 INTRO = (
     "<p>Which face recognisers take part in a run. The method works against the <b>attacked</b> ones. It never "
@@ -105,6 +107,15 @@ def off(panel: Panel, known: Mapping[str, Checkpoint]) -> str:
     names = [card.title for card in usable(known)[1] if card.id not in panel.ids]
     alone = " Nobody is held out, so nothing tells how far a result carries." if not panel.held_out else ""
     return scoreboard.said(f"Off: {', '.join(names) or 'none'}.{alone}")
+
+
+def trained_before(method: str, known: Mapping[str, Checkpoint]) -> str:
+    """The line for a method that attacks nobody in a run; "" for any other."""
+    if not trained(method):
+        return ""
+    names = " and ".join(known[id].title for id in attacked_in_training(METHODS[method]) if id in known)
+    first = f"{METHODS[method].title} was trained against {names}."
+    return scoreboard.said(f"{first} In either list, these count as attacked, and all others as held out.")
 
 
 def notes(runtime: Runtime) -> str:

@@ -11,8 +11,9 @@ from app.demo import panel as drawer
 from app.demo import pull, scoreboard
 from app.demo.panel import PanelView
 from app.demo.shown import Updates
-from app.panel import Panel, obstacle, usable
+from app.panel import Panel, as_seen_by, obstacle, usable
 from app.runtime import Runtime
+from engines.checkpoints import CheckpointError
 
 
 class PanelEvents:
@@ -48,9 +49,14 @@ class PanelEvents:
 
     def state(self, panel: Panel, method: str) -> Updates:
         """What the button and the line say of a panel."""
+        known = self.runtime.cards
         problem = obstacle(self.runtime, panel, method)
-        line = (scoreboard.alert(problem) if problem else "") + drawer.off(panel, self.runtime.cards)
-        return {self.view.button: drawer.count(panel), self.view.line: line}
+        line = scoreboard.alert(problem) if problem else ""
+        try:
+            seen, line = as_seen_by(method, panel, known), line + drawer.trained_before(method, known)
+        except CheckpointError as error:  # a method whose network this registry does not have
+            seen, line = panel, line + scoreboard.alert(str(error))
+        return {self.view.button: drawer.count(seen), self.view.line: line + drawer.off(panel, known)}
 
     def method(self, attacked: list[str], held_out: list[str], method: str) -> Updates:
         """Another method may need what the last one did not."""

@@ -11,6 +11,7 @@ from app import gallery
 from app.demo.controls import Controls
 from app.demo.scoreboard import CURVES
 from app.demo.session import FACE, VIEWS
+from app.reveal import DEFAULT_KEY
 from engines.methods import METHODS
 
 PHOTO_TYPES = ["image", ".heic", ".heif", ".avif"]
@@ -43,6 +44,10 @@ class View:
     extra_line: Any
     extra_clear: Any
     target_fold: Any
+    identity: Any
+    key: Any
+    identity_line: Any
+    identity_fold: Any
     reference: Any
     reference_line: Any
     reference_clear: Any
@@ -56,6 +61,7 @@ class View:
     slider: Any
     download: Any
     settings_file: Any
+    to_authority: Any
     board: Any
     board_fold: Any
     curves: Any
@@ -65,6 +71,8 @@ class View:
     cams: Any
     cams_fold: Any
     provenance: Any
+    mark: Any
+    mark_fold: Any
     save: Any
     details: Any
 
@@ -83,6 +91,7 @@ def draw(controls: Controls) -> View:
             _method(found)
             _settings(found, controls)
             _targets(found)
+            _identity(found)
             _more(found)
             _action(found)
         with gr.Column(scale=9, elem_id="lv-right"):
@@ -174,6 +183,25 @@ def _targets(found: dict[str, Any]) -> None:
         gr.HTML(CONSENT, elem_classes="lv-quiet")
 
 
+def _identity(found: dict[str, Any]) -> None:
+    with gr.Accordion("Identity: what the mark says", open=True, visible=False) as found["identity_fold"]:
+        found["identity"] = gr.Textbox(
+            "Visitor",
+            label="Identity",
+            max_lines=1,
+            elem_id="lv-identity",
+            info="A name, or a number as 24 bits. Only the number is written into the photo, never the name.",
+        )
+        found["identity_line"] = gr.HTML(elem_classes="lv-quiet", elem_id="lv-identity-line")
+        found["key"] = gr.Textbox(
+            DEFAULT_KEY,
+            label="Key",
+            max_lines=1,
+            elem_id="lv-key",
+            info="Whoever reads the mark needs the same key. This one is known to everybody.",
+        )
+
+
 def _more(found: dict[str, Any]) -> None:
     with gr.Accordion("Stricter test, file format, seed", open=False) as found["more_fold"]:
         gr.HTML(
@@ -253,11 +281,16 @@ def _result(found: dict[str, Any]) -> None:
             found["settings_file"] = gr.DownloadButton(
                 "Download settings and scores", interactive=False, size="md", elem_id="lv-settings-file"
             )
+            found["to_authority"] = gr.Button(
+                "Read the mark back", size="md", visible=False, elem_id="lv-to-authority"
+            )
 
 
 def _details(found: dict[str, Any]) -> None:
     with gr.Accordion("Scoreboard", open=True, elem_id="lv-board-fold") as found["board_fold"]:
         found["board"] = gr.HTML(elem_id="lv-board")
+    with gr.Accordion("What the mark says", open=True, visible=False) as found["mark_fold"]:
+        found["mark"] = gr.HTML(elem_id="lv-mark")
     with gr.Accordion("Likeness while the mask forms", open=True) as found["curves_fold"]:
         found["curves"] = gr.Plot(show_label=False, container=False, elem_id="lv-curves")
         gr.HTML(CURVES, elem_classes="lv-quiet")

@@ -19,11 +19,13 @@ from app.demo.panel import PanelView
 from app.demo.photo_events import picture, portraits
 from app.demo.protect import View
 from app.demo.session import Desk, Session
+from app.demo.setting_events import registered
 from app.jobs import Request, protect
 from app.panel import Panel, PanelError, obstacle
 from app.report import Result
 from app.runtime import Runtime
 from app.scoring import JobError
+from engines.methods import METHODS
 
 NARROW = 760  # px: below this the page is one column, and details are folded
 ABOVE = (
@@ -93,19 +95,25 @@ class RunEvents:
         panel = Panel(tuple(given[self.panel.attacked]), tuple(given[self.panel.held_out]))
         if problem := obstacle(self.runtime, panel, method):
             raise PanelError(problem)
+        if "message" in METHODS[method].needs:
+            registered(session.identities, given[view.identity], given[view.key])
         params = self.controls.read(method, tuple(given[part] for part in self.controls.components))
-        built_in = tuple(gallery.person(self.runtime, name) for name in given[view.targets])
+        takes_targets = "targets" in METHODS[method].needs
+        built_in = tuple(gallery.person(self.runtime, name) for name in given[view.targets] if takes_targets)
         return Request(
             person,
             method,
             params,
-            (*built_in, *session.extras),
+            (*built_in, *(session.extras if takes_targets else ())),
             session.reference,
             panel,
             seed=int(given[view.seed] or 0),
             far=float(given[view.far]),
             format=given[view.format],
             quality=int(given[view.quality]),
+            identity=given[view.identity],
+            key=given[view.key],
+            identities=session.identities,
         )
 
     def open(self, width: float, request: gr.Request) -> shown.Updates:

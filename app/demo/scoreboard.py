@@ -134,7 +134,7 @@ def tiles(strip: Sequence[Survival]) -> str:
     """The survival strip: a tile a distortion, below it one line a recogniser; the marks are explained once."""
     found = []
     for part in strip:
-        lines = "".join(_line(score) for score in part.scores)
+        lines = "".join(_line(score) for score in part.scores) + _read(part)
         found.append(
             f"<figure>{picture(part.tile, 200, part.label)}<figcaption><b>{escape(part.label)}</b>{lines}"
             "</figcaption></figure>"
@@ -142,6 +142,14 @@ def tiles(strip: Sequence[Survival]) -> str:
     key = f"{mark(True, 'matches you')} {mark(False, 'does not match you')} " + "□ no face found, or no threshold"
     note = "The exported file, changed as websites do, and scored again: likeness to you (cosine)."
     return f'<div class="lv-tiles">{"".join(found)}</div><p class="lv-caption lv-key">{note} {key}</p>'
+
+
+def _read(part: Survival) -> str:
+    """What can still be read of the mark, for a method that leaves one."""
+    if part.mark is None:
+        return ""
+    words = "not readable" if part.mark.agreeing is None else f"{part.mark.agreeing} of {len(part.mark.bits)} bits"
+    return f'<div class="lv-line"><span>▤</span><span>Mark</span><span class="lv-num">{words}</span></div>'
 
 
 def _line(score: Score) -> str:
@@ -176,7 +184,9 @@ def provenance(result: Result) -> str:
     """A line for people, and all of it to expand."""
     made = result.settings.get("provenance", {})
     used = ", ".join(f"{c.get('id')} ({str(c.get('sha256'))[:8]})" for c in made.get("checkpoints", ())) or "none"
-    line = f"{made.get('method')}, seed {made.get('seed')}, {made.get('steps')} steps. Attacked: {used}."
+    nets = ", ".join(f"{c.get('id')} ({str(c.get('sha256'))[:8]})" for c in made.get("networks", ()))
+    work = f"by {nets}" if nets else f"seed {made.get('seed')}, {made.get('steps')} steps"
+    line = f"{made.get('method')}, {work}. Attacked{' in training' if nets else ''}: {used}."
     return (
         f'<details><summary class="lv-quiet">How it was made: {escape(line)}</summary>'
         f'<pre class="lv-prov">{escape(json.dumps(result.settings, indent=1))}</pre></details>'

@@ -7,9 +7,12 @@ closed. The pause is for phones, which drop the connection whenever another app 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from app.demo.faces import Sitter
+from app.identities import Identities
 from app.report import Result
 from app.scoring import Person
 
@@ -35,12 +39,15 @@ class Session:
     """What one open tab holds."""
 
     folder: Path
+    identities: Identities
     stop: threading.Event = field(default_factory=threading.Event)
     step: int = 0
     steps: int = 0
     sitter: Sitter | None = None
     reference: Person | None = None
     extras: tuple[Person, ...] = ()
+    exported: bytes | None = None  # the last result's file
+    inspected: Any = None  # what the Authority tab looks at (authority_events.Inspection)
     views: dict[str, tuple[str, str]] = field(default_factory=dict)
     shown: dict[Any, Any] = field(default_factory=dict)  # component -> value of the last finished result
     pulls: dict[str, threading.Event] = field(default_factory=dict)  # the switch of each place's download
@@ -69,6 +76,7 @@ class Session:
         shown = (result.before, result.after, result.difference)
         before, after, change = (self.save(pixels[y0:y1, x0:x1]) for pixels in shown)
         self.views = {FACE: (before, after), WHOLE: whole, CHANGE: (before, change)}
+        self.exported = result.file
         file = self._path(result.name)
         file.write_bytes(result.file)
         settings = self._path(f"{Path(result.name).stem}.json")
@@ -89,6 +97,7 @@ class Desk:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._private = tempfile.TemporaryDirectory(prefix="larvatus-registries-")  # nothing in it is ever served
         self._sessions: dict[str, Session] = {}
         self._line: list[Session] = []  # who pressed Protect and has no result yet, in order
         self._lock = threading.Lock()
@@ -98,10 +107,15 @@ class Desk:
         name = str(request.session_hash)
         with self._lock:
             if name not in self._sessions:
-                self._sessions[name] = Session(self.folder / f"session-{name}")
+                self._sessions[name] = Session(self.folder / f"session-{name}", self._identities())
             session = self._sessions[name]
             session.seen = time.monotonic()
             return session
+
+    def _identities(self) -> Identities:
+        """A registry for one visitor; where LARVATUS_IDENTITIES names a file, that one for all of them."""
+        shared = os.environ.get("LARVATUS_IDENTITIES")
+        return Identities(Path(shared) if shared else Path(self._private.name) / f"{uuid.uuid4().hex}.sqlite")
 
     def queue_up(self, session: Session) -> int:
         """Put a session at the end of the line; returns how many runs are before it."""
@@ -134,6 +148,8 @@ class Desk:
                 return
             del self._sessions[name]
         shutil.rmtree(session.folder, ignore_errors=True)
+        if session.identities.path.parent == Path(self._private.name):
+            session.identities.path.unlink(missing_ok=True)
 
     @staticmethod
     def _later(action: Callable[[], None]) -> None:

@@ -7,9 +7,13 @@ from typing import Any
 
 import gradio as gr
 
+from app.demo import scoreboard
 from app.demo.controls import Controls
+from app.demo.errors import sentence
 from app.demo.protect import View
 from app.demo.session import Desk
+from app.identities import Identities, number_of
+from app.reveal import message
 from engines.methods import METHODS
 
 
@@ -27,7 +31,18 @@ def settings(view: View, controls: Controls, method: str, params: dict[str, Any]
     chosen = METHODS[method]
     knobs = dict(zip(controls.components, controls.updates(method, params), strict=True))
     preset = gr.update(choices=list(chosen.presets), value=preset_of(method, params or {}))
-    return {view.method: method, view.summary: escape(chosen.summary), view.preset: preset, **knobs}
+    folds = {
+        view.target_fold: gr.update(visible="targets" in chosen.needs),
+        view.identity_fold: gr.update(visible="message" in chosen.needs),
+    }
+    return {view.method: method, view.summary: escape(chosen.summary), view.preset: preset, **folds, **knobs}
+
+
+def registered(identities: Identities, text: str, key: str) -> tuple[int, Any]:
+    """The number and the 50 bits of an identity that a visitor gives; a name is registered on the way."""
+    if number_of(text) is None:
+        identities.register(text)
+    return message(identities, text, key)
 
 
 class SettingEvents:
@@ -43,6 +58,15 @@ class SettingEvents:
     def choose_preset(self, method: str, preset: str | None) -> dict[Any, Any]:
         """A preset's settings."""
         return settings(self.view, self.controls, method, dict(METHODS[method].presets.get(preset or "", {})))
+
+    def name_identity(self, text: str, key: str, request: gr.Request) -> Any:
+        """An identity was typed: it is registered for this visit, and its 50 bits are shown."""
+        try:
+            number, bits = registered(self.desk.of(request).identities, text, key)
+        except Exception as error:
+            return scoreboard.alert(sentence(error))
+        code = "".join(str(int(bit)) for bit in bits)
+        return f'<p>Number {number}. Its 50 bits under this key:</p><p class="lv-code">{code}</p>'
 
     def choose_format(self, format: str) -> Any:
         """JPEG has a quality, PNG has none."""

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app import plots
-from app.demo import scoreboard
+from app.demo import marks, scoreboard
 from app.demo.protect import View
 from app.demo.session import FACE, Session
 from app.report import Progress, Result
@@ -43,6 +43,8 @@ def _no_details(view: View) -> Updates:
         view.survival: "",
         view.cams: "",
         view.provenance: "",
+        view.mark_fold: gr.update(visible=False),
+        view.to_authority: gr.update(visible=False),
         view.download: off,
         view.settings_file: off,
     }
@@ -103,7 +105,11 @@ def finished(view: View, session: Session, result: Result, above: str = "") -> U
         view.details: shown,
         view.board: scoreboard.board(result),
         view.curves: plots.score_curves(result.curves, result.scores),
+        view.curves_fold: gr.update(visible=len(result.curves) > 1),
         view.survival: scoreboard.tiles(result.survival),
+        view.mark: marks.reading(result.mark) if result.mark else "",
+        view.mark_fold: gr.update(visible=result.mark is not None),
+        view.to_authority: gr.update(visible=result.mark is not None),
         view.cams: scoreboard.cams(result.cams),
         view.provenance: scoreboard.provenance(result),
         view.download: gr.update(

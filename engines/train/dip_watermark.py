@@ -6,7 +6,7 @@
 face of each name in TARGETS (`python -m app targets --out FOLDER` writes them). The surrogates are the bundled
 recognisers that are no judges, taking turns: P = 2 train, Q = 1 tests. Three stages: the watermark alone, first
 on grey, then on faces that fade in, then with an invisibility weight that grows to its value; the plain
-ensemble of all surrogates; the meta-optimisation.
+ensemble of all surrogates; the meta-optimisation, with real files in the noise pool.
 
 Ablations: `--no-meta` (Table 5), `--weights 1:1:1` (Table 6), `--network hidden` or `fake-tagger` with
 `--surrogates none` (the watermarks without an adversarial part). Started again with the same --out, it
@@ -38,7 +38,7 @@ from engines.nets.watermark import NETWORKS
 from engines.train.datasets import DataError
 from engines.train.dip_objective import Batch, Surrogate, Terms, Weights, adversarial, bit_accuracy, direct, meta
 from engines.train.face_bank import MARGIN, FaceBank
-from engines.train.noise_pool import noise_pool
+from engines.train.noise_pool import noise_pool, real_file
 
 SURROGATES = ("compact-vgg", "compact-vovnet", "compact-ir-se")
 WRONG_WEIGHTS = "weights are three numbers from 0 up, such as 100:0.05:0.05"
@@ -104,6 +104,8 @@ class Training:
         self.surrogates = [surrogate(id, targets, device) for id in recipe.surrogates]
         self.optimiser = torch.optim.Adam([*self.encoder.parameters(), *self.decoder.parameters()], lr=recipe.rate)
         self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
+        weights = ":".join(f"{value:g}" for value in asdict(recipe.weights).values())
+        self.plans = [{"from": 0, "steps": recipe.steps, "weights": weights}]  # one for each time that it changed
         self._resume()
 
     def _resume(self) -> None:
@@ -115,23 +117,22 @@ class Training:
         self.decoder.load_state_dict(kept["decoder"])
         self.optimiser.load_state_dict(kept["optimiser"])
         self.done, self.seconds, self.history = kept["done"], kept["seconds"], kept["history"]
+        now, self.plans = self.plans[-1], kept["plans"]
+        if {**now, "from": 0} != {**self.plans[-1], "from": 0}:  # the recipe changes from here on
+            self.plans = [*self.plans, {**now, "from": self.done}]
 
     def save(self) -> None:
         """Write `last.pt` whole or not at all, the weights as safetensors, and the log."""
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {"encoder": self.encoder.state_dict(), "decoder": self.decoder.state_dict()}
-        kept = {**state, "optimiser": self.optimiser.state_dict(), "done": self.done, "seconds": self.seconds}
-        torch.save({**kept, "history": self.history}, self.folder / "last.part")
+        past = {"done": self.done, "seconds": self.seconds, "plans": self.plans, "history": self.history}
+        torch.save({**state, **past, "optimiser": self.optimiser.state_dict()}, self.folder / "last.part")
         (self.folder / "last.part").replace(self.folder / "last.pt")
         tensors = {f"{part}.{name}": value for part in state for name, value in state[part].items()}
+        tensors = {name: value for name, value in tensors.items() if value.is_floating_point()}
         save_file({k: v.half().cpu().contiguous() for k, v in tensors.items()}, self.folder / "weights.safetensors")
-        log = {
-            "recipe": asdict(self.recipe),
-            "device": self.device,
-            "done": self.done,
-            "seconds": round(self.seconds),
-        }
-        (self.folder / "log.json").write_text(json.dumps({**log, "history": self.history}, indent=1))
+        log = {"recipe": asdict(self.recipe), "device": self.device, **past, "seconds": round(self.seconds)}
+        (self.folder / "log.json").write_text(json.dumps(log, indent=1))
 
     def rate_at(self, step: int) -> float:
         """Adam's rate: a rise over 50 steps, then half a cosine to zero."""
@@ -165,7 +166,7 @@ class Training:
 
         def pool(pixels: Tensor) -> Tensor:
             with torch.autocast(self.device.split(":")[0], enabled=False):
-                return noise_pool(pixels.float(), generator)
+                return noise_pool(pixels.float(), generator, files=step >= self.recipe.ensemble)
 
         with torch.autocast(self.device.split(":")[0], torch.bfloat16):
             if step < self.recipe.watermark:
@@ -223,13 +224,14 @@ def held_out(training: Training, test: FaceBank, faces: int = 192) -> dict[str, 
         marked = (training.encoder(carrier, word, aim) * 255).round() / 255
         row = [ssim(marked, carrier).mean(), bit_accuracy(training.decoder(marked), word)]
         row += [bit_accuracy(training.decoder(noise_pool(marked, generator)), word)]
+        row += [bit_accuracy(training.decoder(real_file(marked, 30)), word)]
         losses = [adversarial(surrogate, marked, aim) for surrogate in training.surrogates]
         row += [1 - torch.stack(losses).mean()] if losses else []
         found.append(torch.stack(row).cpu())
     grid = torch.cat([carrier[:8], marked[:8], (0.5 + 4 * (marked - carrier)[:8]).clamp(0, 1)])
     training.folder.mkdir(parents=True, exist_ok=True)
     save_image(grid, training.folder / "grid.png", nrow=8)
-    names = ("ssim", "bits_clean", "bits_pool", "cos")
+    names = ("ssim", "bits_clean", "bits_pool", "bits_jpeg30", "cos")
     return {name: round(float(value), 4) for name, value in zip(names, torch.stack(found).mean(0), strict=False)}
 
 

@@ -1,0 +1,91 @@
+"""`python -m app reveal` and `python -m app identities`: read a mark, and keep the registry of who is who."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from app import reveal
+from app.identities import Identities, default_file
+from app.photo import open_photo
+from app.runtime import Runtime
+from engines.identity import encode
+from engines.methods import METHODS
+
+
+def add_parser(commands: Any) -> None:
+    """Add both commands."""
+    _reveal_parser(commands.add_parser("reveal", help="read the identity that a protected photo carries"))
+    _identities_parser(commands.add_parser("identities", help="register, look up and delete identities"))
+
+
+def registry_options(parser: argparse.ArgumentParser) -> None:
+    """--key and --registry, wherever an identity is written or read."""
+    parser.add_argument("--key", default=reveal.DEFAULT_KEY, help="who reads a mark needs the key that wrote it")
+    parser.add_argument(
+        "--registry", type=Path, help="SQLite file of identities (default: LARVATUS_IDENTITIES, or the user's own)"
+    )
+
+
+def registry_of(args: argparse.Namespace) -> Identities:
+    """The registry that the options name."""
+    return Identities(args.registry or default_file())
+
+
+def _reveal_parser(parser: argparse.ArgumentParser) -> None:
+    readable = [id for id, method in METHODS.items() if hasattr(method, "read")]
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--method", default=readable[0], help=", ".join(readable))
+    parser.add_argument("--claim", metavar="NAME", help="accept or reject: is the photo marked as this identity?")
+    registry_options(parser)
+    parser.set_defaults(func=run_reveal)
+
+
+def run_reveal(args: argparse.Namespace) -> dict[str, Any]:
+    """Read every face of a photo."""
+    identities, photo = registry_of(args), open_photo(args.photo)
+    found = reveal.reveal(Runtime(), photo, identities, args.key, args.method)
+    rows = [{"face": i + 1, **(one.as_dict() if args.json else one.short())} for i, one in enumerate(found)]
+    out: dict[str, Any] = {"rows": rows, "notes": [one.verdict for one in found]}
+    if args.claim:
+        claim = reveal.check_claim(found, args.claim, identities, args.key)
+        out |= {"claim": claim.as_dict(), "notes": [*out["notes"], claim.sentence]}
+    checkpoints = [{"id": card.id, "sha256": card.sha256} for card in METHODS[args.method].checkpoints]  # type: ignore
+    return {**out, "provenance": {"method": args.method, "checkpoints": checkpoints}}
+
+
+def _identities_parser(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, words in (("add", "register a name"), ("show", "look a name up"), ("delete", "forget a name")):
+        action = actions.add_parser(name, help=words)
+        action.add_argument("name")
+        if name == "add":
+            action.add_argument("--verify-only", action="store_true", help="keep only a hash of the name")
+    actions.add_parser("list", help="list everybody")
+    for action in actions.choices.values():
+        registry_options(action)
+        action.set_defaults(func=run_identities)
+
+
+def run_identities(args: argparse.Namespace) -> dict[str, Any]:
+    """One action on the registry."""
+    identities = registry_of(args)
+    if args.action == "add":
+        people = [identities.register(args.name, keep_name=not args.verify_only)]
+    elif args.action == "list":
+        people = identities.all()
+    else:
+        people = [identities.look_up(args.name)]
+    if args.action == "delete":
+        identities.delete(args.name)
+    rows = [
+        {
+            "number": one.number,
+            "name": one.name,
+            "registered": one.registered,
+            "code": "".join(map(str, encode(one.number, args.key))),
+        }
+        for one in people
+    ]
+    return {"rows": rows, "provenance": {"registry": str(identities.path.name), "action": args.action}}
