@@ -16,6 +16,7 @@ from safetensors.torch import save
 
 from app import weights_file, weights_watermark
 from app.weights_measure import CORRELATE, FARS
+from app.weights_watermark import LICENCE
 from engines.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -29,7 +30,6 @@ from engines.nets.compact import FAMILIES, from_state
 from engines.train.recogniser import RECIPES, TEACHER_DATA
 
 JUDGES = ("compact-edgenext", "compact-inception")
-LICENCE = "non-commercial research only (terms of CelebA)"
 
 
 def bundled() -> Path:

@@ -51,7 +51,8 @@ says that this face was marked; that none is found says nothing.
   are deleted within minutes of the tab being closed. Files asked for through the API are deleted after
   about an hour.
 - The registry of identities on the Authority tab lives in a temporary file that is never served, and goes with
-  your session; whoever runs the app may instead keep one registry for all (LARVATUS_IDENTITIES).
+  your session; whoever runs the app may instead keep one registry for all (LARVATUS_IDENTITIES), whose names
+  every visitor then sees.
 - Photos lose their metadata (place, camera, time). The exported file carries only how it was made, so
   that dropping it back in restores the settings. The names of photos that you added are not written.
 - There are no accounts, no tracking and no logs of pictures."""

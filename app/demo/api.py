@@ -91,7 +91,7 @@ class Api:
                 read(params),
                 tuple(people),
                 self._person(reference) if reference else None,
-                self._panel(method, ids(surrogates), ids(judges)),
+                self._panel(ids(surrogates), ids(judges)),
                 seed=int(seed or 0),
                 far=float(far),
                 format=format,
@@ -138,7 +138,7 @@ class Api:
             raise gr.Error(sentence(error), print_exception=False) from None
         return {"rows": [one.as_dict() for one in found], **checked}
 
-    def _panel(self, method: str, surrogates: list[str], judges: list[str]) -> Panel | None:
+    def _panel(self, surrogates: list[str], judges: list[str]) -> Panel | None:
         """The panel that is asked for; None, where nothing is, for the method's usual one."""
         if not surrogates and not judges:
             return None

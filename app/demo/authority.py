@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.channel import CHANGES
-from app.demo.protect import PHOTO_TYPES
+from app.demo.protect import dropzone
 from app.reveal import DEFAULT_KEY
 
 INTRO = (
@@ -71,15 +71,7 @@ def draw() -> AuthorityView:
 
 
 def _inputs(found: dict[str, Any]) -> None:
-    found["drop"] = gr.File(
-        label="Photo",
-        show_label=False,
-        file_types=PHOTO_TYPES,
-        height=74,
-        elem_id="lv-authority-drop",
-        elem_classes="lv-drop",
-        container=False,
-    )
+    found["drop"] = dropzone("Photo", "lv-authority-drop")
     found["status"] = gr.HTML(elem_classes="lv-status", elem_id="lv-authority-status", padding=False)
     found["key"] = gr.Textbox(
         DEFAULT_KEY, label="Key", max_lines=1, elem_id="lv-authority-key", info="The one that the mark was made with."

@@ -82,6 +82,12 @@ class View:
         return [getattr(self, item.name) for item in fields(self)]
 
 
+def dropzone(label: str, name: str, **more: Any) -> Any:
+    """A place to drop photos, `name` its element's id."""
+    look: dict[str, Any] = {"show_label": False, "file_types": PHOTO_TYPES, "height": 74, "container": False}
+    return gr.File(label=label, elem_id=name, elem_classes="lv-drop", **look, **more)
+
+
 def draw(controls: Controls) -> View:
     """Lay the tab out: inputs on the left, results on the right."""
     found: dict[str, Any] = {"timer": gr.Timer(0.8, active=False)}
@@ -115,15 +121,7 @@ def _photo(found: dict[str, Any]) -> None:
             alt_text="The photo with its faces outlined",
         )
         found["faces_line"] = gr.HTML(elem_classes="lv-quiet", elem_id="lv-faces-line")
-        found["drop"] = gr.File(
-            label="Photo",
-            show_label=False,
-            file_types=PHOTO_TYPES,
-            height=74,
-            elem_id="lv-drop",
-            elem_classes="lv-drop",
-            container=False,
-        )
+        found["drop"] = dropzone("Photo", "lv-drop")
         found["box"] = gr.Button(
             "Draw a box around the face instead", size="sm", elem_classes="lv-link", visible=False
         )
@@ -168,16 +166,7 @@ def _targets(found: dict[str, Any]) -> None:
             elem_id="lv-targets",
             container=False,
         )
-        found["extra"] = gr.File(
-            label="Target photos",
-            show_label=False,
-            file_count="multiple",
-            file_types=PHOTO_TYPES,
-            height=74,
-            elem_classes="lv-drop",
-            elem_id="lv-extra",
-            container=False,
-        )
+        found["extra"] = dropzone("Target photos", "lv-extra", file_count="multiple")
         found["extra_line"] = gr.HTML(elem_classes="lv-quiet")
         found["extra_clear"] = gr.Button("Remove my target photos", size="sm", elem_classes="lv-link", visible=False)
         gr.HTML(CONSENT, elem_classes="lv-quiet")
@@ -208,15 +197,7 @@ def _more(found: dict[str, Any]) -> None:
             "Another photo of the same person makes a stricter test: scores compare the result with it.",
             elem_classes="lv-quiet",
         )
-        found["reference"] = gr.File(
-            label="Another photo of the person",
-            show_label=False,
-            file_types=PHOTO_TYPES,
-            height=74,
-            elem_classes="lv-drop",
-            elem_id="lv-reference",
-            container=False,
-        )
+        found["reference"] = dropzone("Another photo of the person", "lv-reference")
         found["reference_line"] = gr.HTML(elem_classes="lv-quiet")
         found["reference_clear"] = gr.Button("Remove this photo", size="sm", elem_classes="lv-link", visible=False)
         found["far"] = gr.Radio(

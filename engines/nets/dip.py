@@ -36,7 +36,7 @@ def grow(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def _kaiming(layer: nn.Module) -> None:
-    """He et al.'s start: with torch's own, a message is a hundred times fainter after eight layers."""
+    """He et al.'s start: with torch's own, a message is hundreds of times fainter after the fusion."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]

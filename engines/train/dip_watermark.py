@@ -152,7 +152,7 @@ class Training:
         dx, dy = rng.integers(MARGIN - 3, MARGIN + 4, size=2)
         pixels = torch.from_numpy(self.bank.pixels[index][..., dy : dy + SIDE, dx : dx + SIDE])
         pixels = (pixels.flip(-1) if rng.random() < 0.5 else pixels).float() / 255
-        # On grey a message is found within a hundred steps, on faces not in a thousand: faces fade in.
+        # On grey a message is found within 100 steps, on faces it was not in 500: faces fade in.
         shown = _share(step, 0.15 * self.recipe.watermark, 0.5 * self.recipe.watermark)
         pixels = 0.5 + shown * (pixels - 0.5)
         bits = torch.from_numpy(rng.integers(2, size=(len(index), BITS))).float()
