@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from app import gallery
-from app.jobs import to_array
+from app.pictures import to_array
 from app.runtime import Runtime
 from engines.face import ARCFACE112, align
 from engines.nets.dip import TARGETS

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from app import gallery, weights_watermark
+from app.bench import dip_scene
 from app.bench import dip_watermark as bench
 from engines.face import HEAD160, align
 from engines.identity import encode
@@ -28,7 +29,7 @@ def two(runtime):
 @pytest.fixture(scope="module")
 def found(two):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "sample", lambda folder, count, seed: two[:count])
+        patch.setattr(dip_scene, "sample", lambda folder, count, seed: two[:count])
         patch.setattr(bench, "lfw_faces", lambda folder: iter(two))
         return bench.tables("nowhere", 2, 0, ["compact-edgenext"], ["fgsm"], 2)
 
@@ -78,7 +79,7 @@ def test_the_papers_figures_are_its_means():
 
 
 def test_bits_and_identities_are_counted_by_hand(two, monkeypatch):
-    monkeypatch.setattr(bench, "sample", lambda folder, count, seed: two)
+    monkeypatch.setattr(dip_scene, "sample", lambda folder, count, seed: two)
     scene = bench.Bench("nowhere", 2, 0, [])
     assert [tuple(row.tolist()) for row in scene.bits] == [encode(n, bench.KEY) for n in scene.numbers]
     logits = scene.bits.float() * 2 - 1
@@ -86,7 +87,7 @@ def test_bits_and_identities_are_counted_by_hand(two, monkeypatch):
     marked = bench.Marked("x", scene.pixels, lambda pixels: logits, 0.0)
     assert scene.read(marked, scene.pixels) == {"bits": pytest.approx(0.97), "identities": 0.5}
     eight = bench.processed(scene.pixels, lambda photo: photo)
-    assert torch.allclose(eight, bench.eight_bit(scene.pixels), atol=1e-6)
+    assert torch.allclose(eight, dip_scene.eight_bit(scene.pixels), atol=1e-6)
 
 
 def test_the_figures_of_the_card_are_the_rows(found):

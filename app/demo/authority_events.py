@@ -18,9 +18,9 @@ from app.demo.errors import sentence
 from app.demo.faces import Sitter, outlined
 from app.demo.session import Desk, Session, taken
 from app.identities import Identity, IdentityError
-from app.jobs import head_window, window_of
 from app.panel import as_seen_by, members
 from app.photo import Photo
+from app.pictures import head_window, window_of
 from app.reveal import Claim, Found, check_claim, readable, reveal
 from app.runtime import Runtime
 from app.scoring import JobError, Person

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from app import photo as photos
-from app.jobs import to_array
 from app.photo import Photo
+from app.pictures import to_array
 from app.runtime import Runtime
 from app.scoring import Person, find_person, overlap
 from engines.face import Face

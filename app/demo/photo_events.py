@@ -16,8 +16,8 @@ from app.demo.panel_events import PanelEvents
 from app.demo.protect import View
 from app.demo.session import Desk, Session, taken
 from app.demo.setting_events import settings
-from app.jobs import head_window, window_of
 from app.panel import Panel
+from app.pictures import head_window, window_of
 from app.runtime import Runtime
 from app.scoring import Person, find_person
 

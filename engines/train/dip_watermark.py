@@ -19,7 +19,7 @@ import argparse
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,65 +27,18 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.io import ImageReadMode, read_image
 from torchvision.utils import save_image
 
-from engines import recognise
 from engines.checkpoints import CheckpointError
-from engines.method import MethodError, check_surrogates
+from engines.measure import ssim
+from engines.method import MethodError
 from engines.nets.dip import BITS, SIDE, TARGETS
 from engines.nets.watermark import NETWORKS
 from engines.train.datasets import DataError
-from engines.train.dip_objective import Batch, Surrogate, Terms, Weights, adversarial, bit_accuracy, direct, meta
+from engines.train.dip_objective import Batch, Terms, Weights, adversarial, bit_accuracy, direct, meta
+from engines.train.dip_recipe import CONFIGS, SURROGATES, Recipe, read_weights, surrogate, target_faces
 from engines.train.face_bank import MARGIN, FaceBank
 from engines.train.noise_pool import noise_pool, real_file
-
-SURROGATES = ("compact-vgg", "compact-vovnet", "compact-ir-se")
-WRONG_WEIGHTS = "weights are three numbers from 0 up, such as 100:0.05:0.05"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a training is made of. `rate` is Adam's peak, `inner` is η of Eq. 9."""
-
-    steps: int
-    watermark: int  # steps of the first stage
-    ensemble: int  # steps of the first two stages
-    batch: int
-    network: str = "dip"
-    weights: Weights = Weights()
-    meta: bool = True
-    surrogates: tuple[str, ...] = SURROGATES
-    rate: float = 1e-3
-    inner: float = 0.01
-    seed: int = 0
-
-
-CONFIGS = {
-    "cpu": Recipe(steps=4200, watermark=700, ensemble=1900, batch=16),
-    "gpu": Recipe(steps=40000, watermark=1000, ensemble=5000, batch=32),
-}
-
-
-def surrogate(id: str, targets: Tensor, device: str) -> Surrogate:
-    """A bundled recogniser as the objective sees it; refused where it is a judge or untrained."""
-    network = recognise.load(id, device)
-    check_surrogates([network])
-
-    def embed(pixels: Tensor) -> Tensor:
-        return F.normalize(network.raw(pixels).float(), dim=1)
-
-    with torch.no_grad():
-        return Surrogate(id, embed, embed(targets.to(device)))
-
-
-def target_faces(folder: Path) -> Tensor:
-    """The targets' aligned faces (K, 3, 112, 112) in [0, 1], in the order of TARGETS. Raises DataError."""
-    paths = [Path(folder) / f"{name}.png" for name in TARGETS]
-    missing = [path.name for path in paths if not path.is_file()]
-    if missing:
-        raise DataError(f"There is no {missing[0]} in {Path(folder).name}: run `python -m app targets --out FOLDER`.")
-    return torch.stack([read_image(str(path), ImageReadMode.RGB) for path in paths]) / 255
 
 
 def _share(step: int, begin: float, end: float) -> float:
@@ -209,8 +162,6 @@ class Training:
 @torch.no_grad()
 def held_out(training: Training, test: FaceBank, faces: int = 192) -> dict[str, float]:
     """SSIM, bit accuracy clean and after the pool, cosine to the target (surrogates, mean); and a picture grid."""
-    from engines.measure import ssim
-
     device, rng = training.device, np.random.default_rng(0)
     faces = min(faces, len(test.pixels))
     index = np.sort(rng.choice(len(test.pixels), faces, replace=False))
@@ -233,17 +184,6 @@ def held_out(training: Training, test: FaceBank, faces: int = 192) -> dict[str, 
     save_image(grid, training.folder / "grid.png", nrow=8)
     names = ("ssim", "bits_clean", "bits_pool", "bits_jpeg30", "cos")
     return {name: round(float(value), 4) for name, value in zip(names, torch.stack(found).mean(0), strict=False)}
-
-
-def read_weights(text: str) -> Weights:
-    """ "100:0.05:0.05" -> λ_adv, λ_inv, λ_wm; argparse's own error for anything else."""
-    try:
-        adversarial, invisibility, watermark = (float(part) for part in text.split(":"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(WRONG_WEIGHTS) from None
-    if not all(0 <= value < math.inf for value in (adversarial, invisibility, watermark)):
-        raise argparse.ArgumentTypeError(WRONG_WEIGHTS)
-    return Weights(adversarial, invisibility, watermark)
 
 
 def main() -> None:
