@@ -12,34 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
-from app import weights_file, weights_watermark
+from app import weights_watermark
+from app.bundle import bundle, cards, training
 from app.weights_measure import CORRELATE, FARS
-from app.weights_watermark import LICENCE
 from engines.checkpoints import (
     Checkpoint,
     CheckpointError,
     checkpoint,
     registry,
-    registry_file,
-    sha256_of,
     write_whole,
 )
 from engines.nets.compact import FAMILIES, from_state
 from engines.train.recogniser import RECIPES, TEACHER_DATA
 
 JUDGES = ("compact-edgenext", "compact-inception")
-
-
-def bundled() -> Path:
-    """Where bundled networks lie."""
-    return registry_file().parent / "bundled"
-
-
-def cards() -> Path:
-    """Where their cards and training logs lie."""
-    return registry_file().parent / "cards"
 
 
 def add_actions(actions: Any) -> None:
@@ -57,56 +44,33 @@ def run_bundle(args: argparse.Namespace) -> dict[str, Any]:
     """fp16 safetensors, the log beside the cards, and a registry entry without figures yet."""
     if args.id in weights_watermark.PAPERS:
         return {"rows": [weights_watermark.bundle(args.id, args.run)]}
-    kept, log = _training(args.run)
-    if log["id"] != args.id:
-        raise CheckpointError(f"The training in {args.run.name} is of {log['id']}, not of {args.id}.")
+    kept, log = training(args.run, _last)
+    if log.get("id") != args.id:
+        raise CheckpointError(f"The training in {args.run.name} is of {log.get('id')}, not of {args.id}.")
     state = {name: _half(tensor) for name, tensor in kept["net"].items() if "num_batches_tracked" not in name}
     from_state(args.id, state)
-    if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
-        raise CheckpointError(
-            f"The network in {args.run.name} holds numbers beyond fp16: train it with a lower rate."
-        )
-    data = save(state)
-    for folder in (bundled(), cards()):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_whole(bundled() / f"{args.id}.safetensors", data)
-    write_whole(cards() / f"{args.id}.json", (json.dumps(log, indent=1) + "\n").encode())
-    entry = _entry(args.id, data)
-    weights_file.change(lambda text: weights_file.add(text, args.id, entry))
-    return {"rows": [{"id": args.id, "bytes": len(data), "sha256": entry["sha256"], "epochs": kept["done"]}]}
+    file = bundle(args.id, args.run, state, log, _about(args.id))
+    sha256 = checkpoint(args.id).sha256
+    return {"rows": [{"id": args.id, "bytes": file.stat().st_size, "sha256": sha256, "epochs": kept["done"]}]}
 
 
-def _training(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A training's checkpoint, and its log; CheckpointError where there is none."""
-    try:
-        kept = torch.load(run / "last.pt", weights_only=True, map_location="cpu")
-        log = json.loads((run / "log.json").read_text())
-        return kept, {**log, "id": log["id"]}
-    except Exception:  # missing, or damaged, which shows itself in many ways
-        raise CheckpointError(f"There is no whole training in {run.name}: give the recipe's --out folder.") from None
+def _last(run: Path) -> dict[str, Any]:
+    return torch.load(run / "last.pt", weights_only=True, map_location="cpu")
 
 
 def _half(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to("cpu", torch.float16).contiguous()
 
 
-def _entry(id: str, data: bytes) -> dict[str, Any]:
+def _about(id: str) -> dict[str, Any]:
     taught = ", ".join(TEACHER_DATA[name] for name in RECIPES[id].teachers)
     return {
         "title": FAMILIES[id].title,
         "kind": "recogniser",
         "role": "judge" if id in JUDGES else "surrogate",
-        "source": "bundled",
         "network": id,
-        "repo": "",
-        "revision": "",
-        "file": f"{id}.safetensors",
-        "sha256": sha256_of(data),
-        "bytes": len(data),
-        "licence": LICENCE,
         "paper": FAMILIES[id].paper,
         "trained_on": f"CelebA, 4,000 identities; taught by {taught}",
-        "state": "trained",
     }
 
 

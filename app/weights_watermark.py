@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
 from app import weights_file
-from engines.checkpoints import Checkpoint, CheckpointError, registry_file, sha256_of, write_whole
+from app.bundle import bundle as put_together
+from app.bundle import cards, training
+from engines.checkpoints import Checkpoint, CheckpointError, checkpoint
 from engines.nets.dip import TARGETS
 from engines.nets.watermark import NETWORKS
 from engines.tensors import fill
@@ -19,7 +21,6 @@ PAPERS = {
     "hidden": ("HiDDeN-style watermark", "hidden", "Zhu et al., HiDDeN, ECCV 2018, reduced"),
     "fake-tagger": ("FakeTagger-style watermark", "fake-tagger", "Wang et al., FakeTagger, ACM MM 2021, reduced"),
 }
-LICENCE = "non-commercial research only (terms of CelebA)"
 COMMAND = "python -m app bench dip-watermark --data DIR"
 CHANGES = {
     "none": "clean, 8 bits",
@@ -32,45 +33,25 @@ CHANGES = {
 
 
 def bundle(id: str, run: Path) -> dict[str, Any]:
-    """fp16 safetensors, the log beside the cards, and a registry entry without figures yet."""
+    """Encoder and decoder of a training, bundled without figures yet."""
     title, network, paper = PAPERS[id]
-    try:
-        state, log = load_file(run / "weights.safetensors"), json.loads((run / "log.json").read_text())
-    except Exception:  # missing, or damaged, which shows itself in many ways
-        raise CheckpointError(f"There is no whole training in {run.name}: give the recipe's --out folder.") from None
+    state, log = training(run, lambda folder: load_file(folder / "weights.safetensors"))
     if log["recipe"]["network"] != network:
         raise CheckpointError(f"The training in {run.name} is of {log['recipe']['network']}, not of {id}.")
-    if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
-        raise CheckpointError(f"The network in {run.name} holds numbers beyond fp16: train it with a lower rate.")
     state = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
     for part, net in zip(("encoder.", "decoder."), NETWORKS[network].build(), strict=True):
         fill(net, {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)})
-    root, data = registry_file().parent, save(state)
-    write_whole(root / "bundled" / f"{id}.safetensors", data)
-    write_whole(root / "cards" / f"{id}.json", (json.dumps(log, indent=1) + "\n").encode())
-    entry = _entry(id, title, network, paper, data, log)
-    weights_file.change(lambda text: weights_file.add(text, id, entry))
-    return {"id": id, "bytes": len(data), "sha256": entry["sha256"], "steps": log["done"]}
-
-
-def _entry(id: str, title: str, network: str, paper: str, data: bytes, log: dict[str, Any]) -> dict[str, Any]:
-    return {
+    about = {
         "title": title,
         "kind": "watermark",
         "role": "method" if id == "dip-watermark" else "baseline",
-        "source": "bundled",
         "network": network,
-        "repo": "",
-        "revision": "",
-        "file": f"{id}.safetensors",
-        "sha256": sha256_of(data),
-        "bytes": len(data),
-        "licence": LICENCE,
         "paper": paper,
         "trained_on": "CelebA, 20,000 faces of 4,000 identities",
         "trained_against": list(log["recipe"]["surrogates"]),
-        "state": "trained",
     }
+    file = put_together(id, run, state, log, about)
+    return {"id": id, "bytes": file.stat().st_size, "sha256": checkpoint(id).sha256, "steps": log["done"]}
 
 
 def keep(found: dict[str, Any]) -> None:
@@ -116,7 +97,7 @@ def card_text(card: Checkpoint) -> str:
     if "bits after" not in card.figures:
         raise CheckpointError(f"{card.id} has no figures yet: run `{COMMAND} --keep` first.")
     try:
-        log = json.loads((registry_file().parent / "cards" / f"{card.id}.json").read_text())
+        log = json.loads((cards() / f"{card.id}.json").read_text())
     except (OSError, ValueError):
         raise CheckpointError(
             f"The training log of {card.id} is missing: restore weights/cards/{card.id}.json."

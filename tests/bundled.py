@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from safetensors.torch import load_file
 
-from app.weights_card import bundled, card_text, cards
+from app.bundle import bundled, cards
+from app.weights_card import card_text
 from engines.checkpoints import Checkpoint, registry, sha256_of_file
 
 EACH, ALL = 5_000_000, 60_000_000  # bytes
