@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 import torch
 
 from app import gallery, weights_watermark
 from app.bench import dip_scene
 from app.bench import dip_watermark as bench
+from engines.checkpoints import CheckpointError
 from engines.face import HEAD160, align
 from engines.identity import encode
 from engines.train.datasets import LfwFace
@@ -104,3 +107,18 @@ def test_the_figures_of_the_card_are_the_rows(found):
         "file, detected again",
     ]
     assert weights_watermark.figures_of(found, "HiDDeN") == {}
+
+
+def test_a_baseline_whose_network_is_not_here_is_left_out_or_named_at_once(two, monkeypatch):
+    asked = []
+    monkeypatch.setattr(bench, "tables", lambda *args: asked.append(args[4]) or {"rows": []})
+    monkeypatch.setattr(bench, "WATERMARKS", {**bench.WATERMARKS, "nobody": "Nobody"})
+    parser = argparse.ArgumentParser()
+    bench.add_parser(parser.add_subparsers())
+    plain = parser.parse_args(["dip-watermark", "--data", "nowhere"])
+    plain.func(plain)
+    assert "nobody" not in asked[0] and {"pgd", "fgsm", "fake-tagger"} <= set(asked[0])
+    named = parser.parse_args(["dip-watermark", "--data", "nowhere", "--only", "nobody"])
+    with pytest.raises(CheckpointError, match="no checkpoint called 'nobody'"):
+        named.func(named)
+    assert len(asked) == 1

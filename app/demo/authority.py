@@ -87,7 +87,7 @@ def _inputs(found: dict[str, Any]) -> None:
     with gr.Row():
         off: dict[str, Any] = {"interactive": False, "min_width": 120}
         found["again"] = gr.Button("Read the mark", variant="primary", size="md", elem_id="lv-read", **off)
-        found["control"] = gr.Button("Control: wrong key", size="md", elem_id="lv-control", **off)
+        found["control"] = gr.Button("Wrong-key test", size="md", elem_id="lv-control", **off)
 
 
 def _registry(found: dict[str, Any]) -> None:
