@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 PICKLES = {".pt", ".pth", ".bin", ".ckpt", ".pkl"}
-WRAPPERS = ("state_dict", "model", "net", "backbone")  # where releases keep the tensors
+WRAPPERS = ("state_dict", "model", "net", "backbone", "gen_test", "G")  # where releases keep the tensors
 
 
 class CheckpointError(ValueError):

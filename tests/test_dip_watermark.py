@@ -18,7 +18,7 @@ from app.panel import Panel, as_seen_by, default, members
 from app.photo import Photo
 from app.report import Result
 from app.scoring import JobError, Person
-from engines import distort
+from engines import distort, once
 from engines.checkpoints import CheckpointError, registry
 from engines.identity import IdentityError, encode
 from engines.method import MethodError, Scene, run
@@ -117,9 +117,9 @@ def test_bad_input_is_a_sentence(faces, call, error, words):
 
 def test_an_untrained_or_foreign_checkpoint_is_refused(monkeypatch):
     card = registry()["dip-watermark"]
-    monkeypatch.setattr(dip_watermark, "checkpoint", lambda id: dataclasses.replace(card, state="untrained"))
-    with pytest.raises(CheckpointError, match="is not trained, so it would mark nothing"):
-        dip_watermark.Pairs()("dip-watermark", "cpu")
+    monkeypatch.setattr(once, "checkpoint", lambda id: dataclasses.replace(card, state="untrained"))
+    with pytest.raises(CheckpointError, match="is not trained, so it makes no result"):
+        once.Once(dip_watermark._pair)("dip-watermark", "cpu")
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="sface is not a watermark"):
         pair("sface", "cpu")

@@ -6,7 +6,6 @@ The identity comes as `Scene.message`, 50 bits; `engines/identity.py` makes them
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -14,13 +13,14 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, load_state, stamped
+from engines.checkpoints import Checkpoint, checkpoint, load_state, stamped
 from engines.face import ARCFACE112, Template
 from engines.method import Budget, MethodError, Reading, Scene, Snapshot
 from engines.nets.dip import TARGETS
 from engines.nets.watermark import NETWORKS
+from engines.once import Once, frozen, trained
 from engines.params import Params, knob
-from engines.tensors import fill
+from engines.tensors import fill, misfit
 
 PAPER = "Zhang et al., DIP-Watermark: A Double Identity Protection Method Based on Robust Adversarial Watermark"
 
@@ -53,34 +53,18 @@ class Pair:
     decoder: torch.nn.Module
 
 
-class Pairs:
-    """Encoder and decoder of a registry id, loaded once for each device; for any thread."""
-
-    def __init__(self) -> None:
-        self._lock, self._pairs = threading.Lock(), {}  # type: ignore[var-annotated]
-
-    def __call__(self, id: str, device: str) -> Pair:
-        """Raises CheckpointError where the file is missing, damaged, of another network, or not trained."""
-        with self._lock:
-            if (id, device) not in self._pairs:
-                self._pairs[id, device] = _loaded(id, device)
-            return self._pairs[id, device]
-
-
-def _loaded(id: str, device: str) -> Pair:
-    card = checkpoint(id)
-    if card.kind != "watermark" or card.network not in NETWORKS:
-        raise CheckpointError(f"{id} is not a watermark: choose one of kind watermark.")
-    if card.state != "trained":
-        raise CheckpointError(f"{id} is not trained, so it would mark nothing: choose a trained checkpoint.")
+def _pair(id: str, device: str) -> Pair:
+    """Raises CheckpointError where the file is missing, damaged, of another network, or not trained."""
+    card = trained(id, "watermark")
+    if card.network not in NETWORKS:
+        raise misfit(f"{card.network!r} is no watermark")
     state, nets = load_state(card), NETWORKS[card.network].build()
     for part, net in zip(("encoder.", "decoder."), nets, strict=True):
         fill(net, {name.removeprefix(part): value for name, value in state.items() if name.startswith(part)})
-        net.to(device).eval().requires_grad_(False)
-    return Pair(stamped(card), *nets)
+    return Pair(stamped(card), *(frozen(net, device) for net in nets))
 
 
-pair = Pairs()
+pair = Once(_pair)
 
 
 class DipWatermark:

@@ -41,7 +41,7 @@ class Pair:
 
 def lfw_faces(folder: Path) -> Iterator[LfwFace]:
     """Every LFW face of `lfw160-*.parquet` in a folder; DataError when there is none."""
-    parquet = _parquet()
+    parquet = parquet_reader()
     shards = sorted(Path(folder).glob("lfw160-*.parquet")) if Path(folder).is_dir() else []
     if not shards:
         raise DataError(f"There is no lfw160-*.parquet in {Path(folder).name}: name its folder with --data.")
@@ -51,7 +51,7 @@ def lfw_faces(folder: Path) -> Iterator[LfwFace]:
                 yield _lfw_face(row)
 
 
-def _parquet() -> Any:
+def parquet_reader() -> Any:
     """pyarrow's reader: a development requirement, as only measuring and training read such files."""
     try:
         import pyarrow.parquet as parquet
@@ -160,7 +160,7 @@ class CelebaFace:
 
 def celeba_faces(folder: Path, split: str) -> Iterator[CelebaFace]:
     """Every face of `celeba160-SPLIT-*.parquet` that has landmarks; DataError when there is no such file."""
-    parquet = _parquet()
+    parquet = parquet_reader()
     shards = sorted(Path(folder).glob(f"celeba160-{split}-*.parquet"))
     if not shards:
         raise DataError(f"There is no celeba160-{split}-*.parquet in {Path(folder).name}: name it with --data.")

@@ -1,0 +1,227 @@
+"""The recipe family of the bundled forgers: one loop, and for each forger its own networks and losses.
+
+    python -m engines.train.forgers stargan --data DIR --out FOLDER
+
+`--data` holds celeba160-train-*.parquet and celeba160-test-*.parquet. Generator and critic take one step each in
+turn (the papers give the critic five; a critic that learns from the pictures just made costs a third of that).
+What is bundled is the generator's moving average. Started again with the same --out, it goes on after the last
+checkpoint. Every draw depends on the seed and the step alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.utils import save_image
+
+from engines.edits import EDITS, STYLES, wanted
+from engines.train.celeba import Celeba
+from engines.train.datasets import DataError
+from engines.train.forger_losses import OBJECTIVES, Batch, Terms
+
+AVERAGE = 0.999  # of the generator's moving average, per step
+SHOWN = 6  # faces in the picture grid
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training is made of. `rate` is Adam's of both networks; it falls to zero over the last half.
+
+    A step forges `batch` faces and shows the critic `real` ones; `warm` steps of the critic alone come first.
+    """
+
+    steps: int
+    batch: int
+    real: int = 32
+    warm: int = 300
+    width: int = 24
+    size: int = 128
+    rate: float = 2e-4
+    seed: int = 0
+
+
+CONFIGS = {"cpu": Recipe(steps=4000, batch=8, warm=300), "gpu": Recipe(steps=40000, batch=16, real=48)}
+BETAS = {"hisd": (0.0, 0.99)}  # Adam's; (0.5, 0.999) for the others
+
+
+class Training:
+    """One forger's training: state, a step at a time, checkpoints and pictures in a folder."""
+
+    def __init__(self, id: str, recipe: Recipe, faces: Celeba, folder: Path, device: str = "cpu"):
+        self.id, self.recipe, self.faces, self.folder, self.device = id, recipe, faces, Path(folder), device
+        torch.manual_seed(recipe.seed)
+        self.objective = OBJECTIVES[id](id, recipe.size, recipe.width)
+        self.generator, self.critic = self.objective.generator.to(device), self.objective.critic.to(device)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        self.labels = faces.labels(self.objective.names)
+        betas = BETAS.get(id, (0.5, 0.999))
+        self.optimisers = [torch.optim.Adam(part, lr=recipe.rate, betas=betas) for part in self._parts()]
+        self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
+        self._resume()
+
+    def _parts(self) -> list[list[dict]]:
+        """What each optimiser moves; HiSD's mappers a hundred times slower, as its release does."""
+        slow = [p for name, p in self.generator.named_parameters() if name.startswith("mappers")]
+        fast = [p for name, p in self.generator.named_parameters() if not name.startswith("mappers")]
+        groups = [{"params": fast, "share": 1.0}, *([{"params": slow, "share": 0.01}] if slow else [])]
+        return [groups, [{"params": list(self.critic.parameters()), "share": 1.0}]]
+
+    def _state(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator, "critic": self.critic, "average": self.average}
+
+    def _resume(self) -> None:
+        path = self.folder / "last.pt"
+        if not path.is_file():
+            return
+        kept = torch.load(path, weights_only=True, map_location=self.device)
+        for name, net in self._state().items():
+            net.load_state_dict(kept[name])
+        for optimiser, state in zip(self.optimisers, kept["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        self.done, self.seconds, self.history = kept["done"], kept["seconds"], kept["history"]
+
+    def _clock(self) -> float:
+        """Seconds: of the processor on a CPU, where other work may go on beside it; of the wall on a GPU."""
+        return time.process_time() if self.device == "cpu" else time.monotonic()
+
+    def save(self) -> None:
+        """Write `last.pt` whole or not at all, the averaged generator as safetensors, and the log."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        past = {"done": self.done, "seconds": self.seconds, "history": self.history}
+        state = {name: net.state_dict() for name, net in self._state().items()}
+        optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
+        torch.save({**state, **past, "optimisers": optimisers}, self.folder / "last.part")
+        (self.folder / "last.part").replace(self.folder / "last.pt")
+        tensors = {name: value.half().cpu().contiguous() for name, value in self.average.state_dict().items()}
+        save_file(tensors, self.folder / "weights.safetensors")
+        log = {"id": self.id, "recipe": asdict(self.recipe), "device": self.device, **past}
+        (self.folder / "log.json").write_text(json.dumps({**log, "seconds": round(self.seconds)}, indent=1))
+
+    def rate_at(self, step: int) -> float:
+        """Adam's rate: whole for the first half, then in a straight line to zero."""
+        return self.recipe.rate * min(1.0, 2 * (1 - step / self.recipe.steps))
+
+    def draw(self, step: int) -> Batch:
+        """A step's faces, half of them mirrored, and what is asked of them."""
+        rng = np.random.default_rng((self.recipe.seed, step % 2**32))  # a step before the first counts from the end
+        index, asked = self.objective.draw(self.labels, self.recipe.real, rng)
+        pixels = 2 * self.faces.pixels(index, self.recipe.size) - 1
+        mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
+        pixels[mirrored] = pixels[mirrored].flip(-1)
+        labels = torch.from_numpy(self.labels[index].astype(np.float32))
+        torch.manual_seed(int(rng.integers(2**62)))
+        return Batch(pixels.to(self.device), labels.to(self.device), **asked)
+
+    def _update(self, which: int, terms: Terms) -> None:
+        optimiser = self.optimisers[which]
+        for group in optimiser.param_groups:
+            group["lr"] = self.rate_at(self.done) * group["share"]
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack([value.float() for value in terms.values()]).sum().backward()
+        nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 100.0)
+        optimiser.step()
+
+    def step(self) -> dict[str, float]:
+        """One update of the generator, one of the critic; returns what the log shows."""
+        real = self.draw(self.done)
+        batch = real.first(self.recipe.batch)
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+            self.critic.requires_grad_(False)
+            made = self.objective.generator_terms(batch)
+            self._update(0, made)
+            self.critic.requires_grad_(True)
+            seen = self.objective.critic_terms(batch, real)
+            self._update(1, seen)
+        self._follow()
+        self.done += 1
+        terms = {**{f"g {name}": v for name, v in made.items()}, **{f"d {name}": v for name, v in seen.items()}}
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average a little towards the generator; statistics of a batch are taken over whole."""
+        share = 1 - min(AVERAGE, (1 + self.done) / (10 + self.done))
+        for own, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            own.lerp_(new, share)
+        for own, new in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+            own.copy_(new)
+
+    def warm(self) -> None:
+        """Let the critic learn the attributes before it teaches them."""
+        for k in range(self.recipe.warm):
+            with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+                terms = self.objective.warm_terms(self.draw(-1 - k))
+            if not terms:
+                return
+            self._update(1, terms)
+
+    def run(self, test: Celeba, every: int = 100) -> None:
+        """Train to the end; every so many steps save, log and draw the edits of people never seen."""
+        if not self.done:
+            began = self._clock()
+            self.warm()
+            self.seconds += self._clock() - began
+        while self.done < self.recipe.steps:
+            began = self._clock()
+            rows: list[dict[str, float]] = []
+            while not rows or (self.done % every and self.done < self.recipe.steps):
+                rows.append(self.step())
+            self.seconds += self._clock() - began
+            mean = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
+            self.history.append({"step": self.done, **mean})
+            self.save()
+            save_image(self.grid(test), self.folder / "grid.png", nrow=SHOWN)
+            print(f"{self.id} {self.history[-1]} {self.seconds:.0f} s", flush=True)
+
+    @torch.no_grad()
+    def grid(self, test: Celeba) -> Tensor:
+        """Faces of people never trained on, and a row for each edit of them: (6 · 6, 3, S, S) in [0, 1]."""
+        index = np.arange(SHOWN) * (len(test) // SHOWN)
+        pixels = 2 * test.pixels(index, self.recipe.size).to(self.device) - 1
+        labels = torch.from_numpy(test.labels(self.objective.names)[index].astype(np.float32)).to(self.device)
+        rows = [pixels, *(self._edited(pixels, labels, edit) for edit in (STYLES if self.id == "hisd" else EDITS))]
+        return (torch.cat(rows).clamp(-1, 1) + 1) / 2
+
+    def _edited(self, pixels: Tensor, labels: Tensor, edit: str) -> Tensor:
+        net = self.average
+        if self.id == "hisd":
+            tag, value = STYLES[edit]
+            noise = torch.randn(1, net.sizes.noise, generator=torch.Generator().manual_seed(0))  # type: ignore
+            style = net.mappers[tag](noise.to(pixels), value)  # type: ignore[index]
+            return net(pixels, style.expand(len(pixels), -1), tag)
+        aim = wanted(labels, edit)
+        return net(pixels, aim - labels if net.relative else aim)
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(description="Train a forger.")
+    parser.add_argument("id", choices=list(OBJECTIVES))
+    parser.add_argument("--config", choices=list(CONFIGS), default="cpu")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    asked = {name: value for name in ("steps", "batch", "seed") if (value := getattr(args, name)) is not None}
+    recipe = replace(CONFIGS[args.config], **asked)
+    try:
+        faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
+    except DataError as error:
+        raise SystemExit(str(error)) from None
+    Training(args.id, recipe, faces, args.out, args.device).run(test)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What the recipes with labelled pictures share: epochs in a seeded order, a rate that falls, checkpoints, a log."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Task:
+    """`batch(index, rng)` gives inputs and targets of some of `count` pictures; `measure(net)` its figures."""
+
+    id: str
+    count: int
+    batch: Callable[[np.ndarray, np.random.Generator], tuple[Tensor, Tensor]]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    measure: Callable[[nn.Module], dict[str, float]]
+
+
+class Supervised:
+    """A training in a folder: AdamW, a rate that rises over the first epoch and falls as half a cosine."""
+
+    def __init__(
+        self,
+        task: Task,
+        net: nn.Module,
+        folder: Path,
+        epochs: int,
+        size: int = 64,
+        rate: float = 2e-3,
+        seed: int = 0,
+        device: str = "cpu",
+    ):
+        self.task, self.folder, self.device = task, Path(folder), device
+        self.recipe = {"epochs": epochs, "batch": size, "rate": rate, "seed": seed}
+        self.net = net.to(device)
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=rate, weight_decay=0.02)
+        self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
+        self._resume()
+
+    def _resume(self) -> None:
+        path = self.folder / "last.pt"
+        if not path.is_file():
+            return
+        kept = torch.load(path, weights_only=True, map_location=self.device)
+        self.net.load_state_dict(kept["net"])
+        self.optimiser.load_state_dict(kept["optimiser"])
+        self.done, self.seconds, self.history = kept["done"], kept["seconds"], kept["history"]
+
+    def _clock(self) -> float:
+        """Seconds: of the processor on a CPU, where other work may go on beside it; of the wall on a GPU."""
+        return time.process_time() if self.device == "cpu" else time.monotonic()
+
+    def save(self) -> None:
+        """Write `last.pt` whole or not at all, fp16 safetensors, and the log."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        past: dict[str, Any] = {"done": self.done, "seconds": self.seconds, "history": self.history}
+        state = self.net.state_dict()
+        torch.save({"net": state, "optimiser": self.optimiser.state_dict(), **past}, self.folder / "last.part")
+        (self.folder / "last.part").replace(self.folder / "last.pt")
+        tensors = {
+            name: value.half().cpu().contiguous() for name, value in state.items() if value.is_floating_point()
+        }
+        save_file(tensors, self.folder / "weights.safetensors")
+        log = {"id": self.task.id, "recipe": self.recipe, "device": self.device, **past}
+        (self.folder / "log.json").write_text(json.dumps({**log, "seconds": round(self.seconds)}, indent=1))
+
+    def rate_at(self, epoch: float) -> float:
+        """AdamW's rate after so many epochs."""
+        whole = self.recipe["epochs"]
+        return self.recipe["rate"] * min(1.0, epoch + 0.02) * 0.5 * (1 + math.cos(math.pi * min(1.0, epoch / whole)))
+
+    def epoch(self) -> float:
+        """Every picture once; the mean loss."""
+        rng = np.random.default_rng((int(self.recipe["seed"]), self.done))
+        order, size, losses = rng.permutation(self.task.count), int(self.recipe["batch"]), []
+        self.net.train()
+        for start in range(0, len(order) - size + 1, size):
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.rate_at(self.done + start / len(order))
+            inputs, targets = self.task.batch(order[start : start + size], rng)
+            with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+                out = self.net(inputs.to(self.device))
+            loss = self.task.loss(out.float(), targets.to(self.device))
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimiser.step()
+            losses.append(float(loss.detach()))
+        self.done += 1
+        return float(np.mean(losses))
+
+    def run(self) -> None:
+        """Train to the end; after every epoch measure, save, and say so."""
+        while self.done < self.recipe["epochs"]:
+            began = self._clock()
+            loss = self.epoch()
+            self.seconds += self._clock() - began
+            self.net.eval()
+            with torch.no_grad():
+                figures = self.task.measure(self.net)
+            self.history.append({"epoch": self.done, "loss": round(loss, 4), **figures})
+            self.save()
+            print(f"{self.task.id} {self.history[-1]} {self.seconds:.0f} s", flush=True)
