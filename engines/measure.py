@@ -102,3 +102,24 @@ def rank_n(probe: Tensor, gallery: Tensor, labels: Tensor, own: Tensor, targets:
     similarity = F.normalize(probe, dim=1) @ F.normalize(gallery, dim=1).T
     nearest = labels[similarity.argsort(dim=1, descending=True, stable=True)[:, :n]]
     return Ranks(torch.isin(nearest, targets).any(1), (nearest != own[:, None]).all(1))
+
+
+L2_FACE, ID_SIMILARITY = 0.05, 0.4  # what a defence must exceed, and what it must stay under (ID-Guard, Sec. IV-A4)
+
+
+def l2_face(forged: Tensor, disrupted: Tensor, face: Tensor) -> Tensor:
+    """L₂^face of ID-Guard Eq. 16: the mean squared difference over the face, in the paper's range [-1, 1]: (N,).
+
+    `forged` and `disrupted` (N, 3, H, W) in [0, 1], `face` (N, 1, H, W) of 0 and 1; 0 where there is no face.
+    """
+    weight = face.expand_as(forged)
+    squared = (2 * (forged - disrupted)).square() * weight
+    return squared.flatten(1).sum(1) / weight.flatten(1).sum(1).clamp_min(1)
+
+
+def defended(distance: Tensor, similarity: Tensor) -> Tensor:
+    """Whether each defence succeeded: L₂^face above 0.05 and ID similarity below 0.4, both (N,) -> (N,) booleans.
+
+    The mean is the defence success rate DSR of ID-Guard, Sec. IV-A4.
+    """
+    return (distance > L2_FACE) & (similarity < ID_SIMILARITY)
