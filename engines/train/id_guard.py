@@ -1,6 +1,7 @@
 """The recipe of ID-Guard: Algorithm 1, with strategy S-I or S-II and the prior perturbation trained beside it.
 
-    python -m engines.train.id_guard --data DIR --out FOLDER [--strategy S-II] [--robust]
+    python -m engines.train.prior --data DIR --out PRIOR
+    python -m engines.train.id_guard --data DIR --prior PRIOR --out FOLDER [--strategy S-II] [--robust]
 
 `--data` holds the CelebA parquet files. The forgers, the face parser and the surrogates are the bundled ones; judges
 take no part. δ_p starts as the mean perturbation that PGD finds against a network that only reconstructs faces.
@@ -35,6 +36,7 @@ from engines.recognise import Recogniser
 from engines.train import idm
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
+from engines.train.prior import prior, surrogate
 from engines.train.weighting import hardness, least_norm
 
 SURROGATES = ("compact-vgg", "compact-vovnet", "compact-ir-se")
@@ -155,8 +157,14 @@ class Training:
         out: dict[str, float] = {}
         for forger, terms, weight in zip(self.bench.forgers, found, weights.tolist(), strict=True):
             named: dict[str, Any] = {"λ": weight, **vars(terms)}
-            out |= {f"{forger.card.id} {name}": float(value) for name, value in named.items()}
+            out |= {f"{forger.card.id} {name}": float(torch.as_tensor(value).detach()) for name, value in named.items()}
         return out
+
+    def start(self, prior: Tensor) -> None:
+        """Lines 2 to 9: δ_p starts as what PGD found; nothing where a training goes on."""
+        if not self.done:
+            with torch.no_grad():
+                self.net.prior.copy_(prior.clamp(-EPSILON, EPSILON))
 
     def run(self, test: Celeba, every: int = 100) -> None:
         """Train to the end; every so many steps measure on people never seen, save, and say so."""
@@ -215,6 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train ID-Guard.")
     parser.add_argument("--config", choices=list(CONFIGS), default="cpu")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--prior", type=Path, required=True, help="folder of engines.train.prior")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--strategy", choices=("S-I", "S-II"), default="S-II")
     parser.add_argument("--robust", action="store_true", help="JPEG between protecting and forging")
@@ -231,7 +240,10 @@ def main() -> None:
         check_surrogates(members)
         forgers = tuple(manipulate.forger(id, args.device) for id in FORGERS)
         work = Bench(forgers, torch.ones(len(forgers)), members, parts)
-        Training(recipe, faces, work, args.out, args.device).run(test)
+        training = Training(recipe, faces, work, args.out, args.device)
+        if not training.done:
+            training.start(prior(surrogate(args.prior, args.device), faces))
+        training.run(test)
     except (DataError, MethodError, CheckpointError) as error:
         raise SystemExit(str(error)) from None
 
