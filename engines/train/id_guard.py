@@ -157,7 +157,8 @@ class Training:
         out: dict[str, float] = {}
         for forger, terms, weight in zip(self.bench.forgers, found, weights.tolist(), strict=True):
             named: dict[str, Any] = {"λ": weight, **vars(terms)}
-            out |= {f"{forger.card.id} {name}": float(torch.as_tensor(value).detach()) for name, value in named.items()}
+            values = {name: float(torch.as_tensor(value).detach()) for name, value in named.items()}
+            out |= {f"{forger.card.id} {name}": value for name, value in values.items()}
         return out
 
     def start(self, prior: Tensor) -> None:
