@@ -14,7 +14,7 @@ from engines.measure import defended, l2_face
 from engines.nets import hisd, stargan
 from engines.nets.id_guard import EPSILON, PerturbationGenerator
 from engines.nets.parser import CLASSES
-from engines.train import id_guard, idm, prior, weighting
+from engines.train import disrupt, id_guard, idm, prior, weighting
 from engines.train.datasets import DataError
 from tests.test_forger_recipe import faces, same, state  # noqa: F401  (faces is a fixture)
 
@@ -156,3 +156,34 @@ def test_the_prior_is_the_mean_of_what_pgd_finds(faces, tmp_path):  # noqa: F811
     assert found.shape == (1, 3, 128, 128) and torch.equal(found, again) and 0 < found.abs().max() <= EPSILON + 1e-6
     with pytest.raises(DataError, match="no reconstruction network"):
         prior.surrogate(tmp_path)
+
+
+@pytest.mark.parametrize("loss, parts", [("output", 1), ("output and features", 2)])
+def test_the_baselines_losses_are_parts_of_the_whole(loss, parts):
+    terms = idm.Terms(*(torch.tensor(v) for v in (1.0, 10.0, 100.0, 1000.0)))
+    assert float(id_guard.LOSSES[loss](terms)) == {1: -1, 2: -1001}[parts]
+    assert float(id_guard.LOSSES["idm"](terms)) == 100 - 1 - 10 - 1000
+
+
+def test_a_baseline_trains_with_equal_weights_and_no_masks(bench, faces, tmp_path):  # noqa: F811
+    recipe = dataclasses.replace(SHORT, strategy="equal", loss="output and features")
+    log = id_guard.Training(recipe, faces, bench, tmp_path).step()
+    assert log["stargan λ"] == log["hisd λ"] == 0.5 and log["hisd parts"] == log["hisd heat"] > 0
+
+
+def test_disrupting_and_cmua_push_forgeries_away_inside_the_ball(bench, faces):  # noqa: F811
+    forger, labels = bench.forgers[0], torch.zeros(2, 5)
+    pixels = signed(faces.pixels([0, 1], 128))
+    delta = disrupt.disrupting(forger, labels, pixels)
+    assert delta.abs().max() <= EPSILON + 1e-6 and (pixels + delta).abs().max() <= 1 + 1e-6
+
+    def apart(moved: torch.Tensor) -> float:
+        one, two = (disrupt._forged(forger, "age", labels, some) for some in (pixels, moved.clamp(-1, 1)))
+        return float((one - two).square().mean())
+
+    noise = EPSILON * torch.randn_like(pixels).sign()
+    assert apart(pixels + delta) > 2 * apart(pixels + noise)
+    mark = disrupt.cmua(bench.forgers, [(pixels, labels)] * 2)
+    assert mark.shape == (1, 3, 128, 128) and 0 < mark.abs().max() <= EPSILON
+    assert torch.equal(mark, disrupt.cmua(bench.forgers, [(pixels, labels)] * 2))
+    assert apart(pixels + mark * EPSILON / mark.abs().max()) > apart(pixels + noise)

@@ -50,12 +50,18 @@ class Recipe:
     steps: int
     batch: int
     width: int = 32
-    strategy: str = "S-II"
+    strategy: str = "S-II"  # S-I, S-II, or equal weights
+    loss: str = "idm"  # the module of Sec. III-B; or, of the baselines: "output", "output and features"
     rate: float = 5e-4
     robust: bool = False  # JPEG between protecting and forging, in half of the steps
     seed: int = 0
 
 
+LOSSES: dict[str, Callable[[idm.Terms], Tensor]] = {
+    "idm": lambda terms: terms.total,
+    "output": lambda terms: -terms.parts,  # PG (Huang et al., AAAI 2021), against the reconstruction network
+    "output and features": lambda terms: -terms.parts - terms.features,  # IAP (Zhu et al., TIFS 2023)
+}
 CONFIGS = {"cpu": Recipe(steps=1500, batch=4), "gpu": Recipe(steps=20000, batch=32, rate=2e-4)}
 
 
@@ -123,8 +129,7 @@ class Training:
     def step(self) -> dict[str, float]:
         """One update of G and δ_p; each forger's graph is gone before the next one's is built."""
         pixels, labels, rng = self.draw(self.done)
-        where = idm.masks(pixels, self.bench.parse, self.bench.members[0])
-        where = idm.Masks(*(torch.cat([one, one]) for one in (where.parts, where.heat)))
+        where = self._where(pixels)
         protected = self._protected(pixels, rng)
         leaf = protected.detach().requires_grad_()
         found, slopes = [], []
@@ -133,7 +138,7 @@ class Training:
             twice = [torch.cat([one, one]) for one in (labels, pixels)]
             before = idm.clean(forger, edit, twice[0], twice[1], self.bench.members)
             terms = idm.terms(before, leaf, where, self.bench.members)
-            slopes.append(torch.autograd.grad(terms.total, leaf)[0])
+            slopes.append(torch.autograd.grad(LOSSES[self.recipe.loss](terms), leaf)[0])
             found.append(terms)
         weights = self.weights(slopes)
         self.optimiser.zero_grad(set_to_none=True)
@@ -146,8 +151,18 @@ class Training:
         self.done += 1
         return self._log(found, weights)
 
+    def _where(self, pixels: Tensor) -> idm.Masks:
+        """The masks of both halves of the protected faces; the baselines know none."""
+        if self.recipe.loss != "idm":
+            whole = torch.ones_like(pixels[:, :1]).repeat(2, 1, 1, 1)
+            return idm.Masks(whole, whole)
+        found = idm.masks(pixels, self.bench.parse, self.bench.members[0])
+        return idm.Masks(*(torch.cat([one, one]) for one in (found.parts, found.heat)))
+
     def weights(self, slopes: list[Tensor]) -> Tensor:
-        """λ of this step: by the losses' gradients (S-I), or by how the step before went (S-II)."""
+        """λ of this step: all alike, by the losses' gradients (S-I), or by how the step before went (S-II)."""
+        if self.recipe.strategy == "equal":
+            return torch.full((len(slopes),), 1 / len(slopes))
         if self.recipe.strategy == "S-I":
             return least_norm(torch.stack([slope.flatten() for slope in slopes]))
         weights = hardness(self.performance, self.bench.priors)
