@@ -26,7 +26,7 @@ from engines.method import Scene, run
 from engines.methods import method
 from engines.recognise import Recogniser
 
-BATCH = 32
+BATCH, STEPS = 32, 50
 
 
 def bundled(runtime: Runtime) -> list[str]:
@@ -42,9 +42,9 @@ def measure(repeats: int = 15) -> dict[str, Any]:
     rows: list[dict[str, Any]] = [{"what": f"score a photo: {len(ids)} networks", **scoring(runtime, ids, repeats)}]
     rows += [{"what": f"embed {BATCH} crops: {id}", **passes(runtime.recogniser(id), repeats)} for id in ids]
     attacked = [id for id in ids if runtime.cards[id].role == "surrogate"]
-    rows += [{"what": f"TIP-IM, 50 steps: {id}", **tip_im(runtime, [id])} for id in attacked]
+    rows += [{"what": f"TIP-IM, {STEPS} steps: {id}", **tip_im(runtime, [id])} for id in attacked]
     if len(attacked) > 1:
-        rows.append({"what": f"TIP-IM, 50 steps: {len(attacked)} together", **tip_im(runtime, attacked)})
+        rows.append({"what": f"TIP-IM, {STEPS} steps: {len(attacked)} together", **tip_im(runtime, attacked)})
     stamps = {id: runtime.recogniser(id).card.sha256 for id in ids}
     made = {"command": "make bench-panel", "threads": torch.get_num_threads(), "checkpoints": stamps}
     return {"rows": rows, "provenance": made}
@@ -103,14 +103,14 @@ def _prepared(card: Checkpoint, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def tip_im(runtime: Runtime, surrogates: Sequence[str]) -> dict[str, float]:
-    """Seconds of TIP-IM's default run on a crop, two targets, 50 steps, against `surrogates`."""
+    """Seconds of TIP-IM's default run on a crop, two targets, STEPS steps, against `surrogates`."""
     chosen = method("tip-im")
     face, *targets = (gallery.person(runtime, n).crop(chosen).pixels for n in (gallery.COLLINS, *gallery.NAMES[:2]))
     scene = Scene([runtime.recogniser(id) for id in surrogates], torch.cat(targets))
     times = []
     for _ in range(4):
         start = time.perf_counter()
-        for _ in run(chosen, face, {}, scene):
+        for _ in run(chosen, face, {"steps": STEPS}, scene):
             pass
         times.append(time.perf_counter() - start)
     return {"seconds": median(times[1:])}
