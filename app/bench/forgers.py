@@ -121,7 +121,5 @@ def add_parser(names: Any) -> None:
 def _run(args: Any) -> dict[str, Any]:
     ids = args.only or [id for id in FORGERS if id in registry()]
     if not ids:
-        raise CheckpointError(
-            "No forger is trained yet: train one with python -m engines.train.forgers."
-        )
+        raise CheckpointError("No forger is trained yet: train one with python -m engines.train.forgers.")
     return tables(args.data, args.faces, ids, args.grids)

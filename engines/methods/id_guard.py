@@ -1,0 +1,110 @@
+"""ID-Guard (Qu et al.): one pass adds a perturbation that makes forgers fail on the face.
+
+The perturbation is small, |δ| <= ε in the paper's range [-1, 1], and made for the face (strategies S-I and S-II,
+which differ in how training weighted the forgers) or one for all faces (P-Pert, the prior trained with S-II). The
+method joins METHODS with its trained generators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from engines.checkpoints import Checkpoint, checkpoint, load_state, stamped
+from engines.face import CELEBA128, Template
+from engines.manipulate import signed
+from engines.method import Budget, Scene, Snapshot
+from engines.nets.id_guard import EPSILON, PerturbationGenerator
+from engines.once import Once, frozen, trained
+from engines.params import Params, knob
+from engines.tensors import fill, misfit
+
+STRATEGIES = ("S-I", "S-II")
+PAPER = "Qu et al., ID-Guard: A Universal Framework for Combating Facial Manipulation via Breaking Identification"
+
+
+class IdGuardParams(Params):
+    epsilon: float = knob(
+        EPSILON,
+        ge=0.01,
+        le=0.1,
+        step=0.005,
+        symbol="ε",
+        label="Strength",
+        help="Largest change of a colour value, where black is -1 and white 1 (Eq. 2).",
+    )
+    strategy: Literal["S-II", "S-I", "P-Pert"] = knob(
+        "S-II",
+        label="Strategy",
+        help="How training weighted the forgers: by how hard each is to disrupt (S-II), by their gradients (S-I), "
+        "or one perturbation for every face (P-Pert).",
+    )
+
+
+def generator_of(state: Mapping[str, Tensor]) -> PerturbationGenerator:
+    """The generator that the tensors are of; CheckpointError where they are of another network."""
+    try:
+        size, width = state["prior"].shape[-1], state["main.0.weight"].shape[0]
+        blocks = sum(name.endswith("main.0.weight") for name in state) - 1
+        net = PerturbationGenerator(size, width, blocks)
+    except (LookupError, RuntimeError, ValueError, TypeError):
+        raise misfit("it is no generator of perturbations") from None
+    fill(net, dict(state))
+    return net
+
+
+def _generators(id: str, device: str) -> dict[str, PerturbationGenerator]:
+    """A generator for each strategy, from one file."""
+    state, found = load_state(trained(id, "disruptor")), {}
+    for name in STRATEGIES:
+        part = {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
+        found[name] = generator_of(part)
+        frozen(found[name], device)
+    return found
+
+
+generators = Once(_generators)
+
+
+class IdGuard:
+    id, title = "id-guard", "ID-Guard"
+    summary = "Deepfake models fail on the face: what they forge is broken and shows nobody."
+    paper: ClassVar[str] = PAPER
+    template: ClassVar[Template] = CELEBA128
+    needs: ClassVar[frozenset[str]] = frozenset()
+    Params: ClassVar[type[Params]] = IdGuardParams
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "Natural": {"epsilon": 0.03},
+        "Balanced": {},
+        "Strong": {"epsilon": 0.08},
+    }
+    checkpoint: ClassVar[str] = "id-guard"
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """The card of the file that holds the generators."""
+        return (stamped(checkpoint(self.checkpoint)),)
+
+    @property
+    def attacked_in_training(self) -> tuple[str, ...]:
+        """Ids of the recognisers that the identity loss was taken from: never its judges."""
+        return tuple(checkpoint(self.checkpoint).trained_against)
+
+    def budget(self, params: IdGuardParams, pixels: Tensor) -> Budget | None:
+        """ε of the paper's range is half of it in [0, 1]."""
+        return Budget("linf", params.epsilon / 2)
+
+    def protect(
+        self, pixels: Tensor, params: IdGuardParams, scene: Scene, generator: torch.Generator
+    ) -> Iterator[Snapshot]:
+        """x + G(cat(x, δ_p)), or x + δ_p: (B, 3, 128, 128) -> one snapshot of the same shape."""
+        nets = generators(self.checkpoint, str(pixels.device))
+        with torch.inference_mode():
+            if params.strategy == "P-Pert":
+                delta = (nets["S-II"].prior * params.epsilon / EPSILON).expand_as(pixels)
+            else:
+                delta = nets[params.strategy](signed(pixels), params.epsilon)
+        yield Snapshot((pixels + delta / 2).clone(), 1, 1)
