@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from app import weights_watermark
+from app import weights_face, weights_watermark
 from app.bundle import bundle, cards, training
 from app.weights_measure import CORRELATE, FARS
 from engines.checkpoints import (
@@ -32,7 +32,7 @@ JUDGES = ("compact-edgenext", "compact-inception")
 def add_actions(actions: Any) -> None:
     """`weights bundle ID --run FOLDER`, `weights card [ID]`."""
     bundle = actions.add_parser("bundle", help="put a training's result into weights/bundled and the registry")
-    bundle.add_argument("id", choices=[*FAMILIES, *weights_watermark.PAPERS])
+    bundle.add_argument("id", choices=[*FAMILIES, *weights_watermark.PAPERS, *weights_face.PAPERS])
     bundle.add_argument("--run", type=Path, required=True, help="the training's --out folder")
     bundle.set_defaults(func=run_bundle)
     card = actions.add_parser("card", help="write the model card of bundled networks from the registry")
@@ -42,8 +42,9 @@ def add_actions(actions: Any) -> None:
 
 def run_bundle(args: argparse.Namespace) -> dict[str, Any]:
     """fp16 safetensors, the log beside the cards, and a registry entry without figures yet."""
-    if args.id in weights_watermark.PAPERS:
-        return {"rows": [weights_watermark.bundle(args.id, args.run)]}
+    for other in (weights_watermark, weights_face):
+        if args.id in other.PAPERS:
+            return {"rows": [other.bundle(args.id, args.run)]}
     kept, log = training(args.run, _last)
     if log.get("id") != args.id:
         raise CheckpointError(f"The training in {args.run.name} is of {log.get('id')}, not of {args.id}.")
@@ -89,6 +90,8 @@ def card_text(card: Checkpoint) -> str:
         raise CheckpointError(f"{card.id} is not bundled: only bundled networks have a card of ours.")
     if card.kind == "watermark":
         return weights_watermark.card_text(card)
+    if card.id in weights_face.PAPERS:
+        return weights_face.card_text(card)
     if "lfw_accuracy" not in card.figures:
         raise CheckpointError(f"{card.id} has no figures yet: measure it with `weights verify {card.id}` first.")
     try:

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 from torchvision.utils import save_image
 
+from app.bundle import cards
 from app.runtime import Runtime
+from app.weights_face import keep
 from engines import manipulate
 from engines.checkpoints import CheckpointError, registry
 from engines.edits import EDITS, LABELS, wanted
@@ -108,13 +110,20 @@ def tables(folder: Path, faces: int, ids: Sequence[str], grids: Path | None) -> 
     }
 
 
+def figures_of(found: dict[str, Any], id: str) -> dict[str, Any]:
+    """A forger's figures as the registry keeps them, from the rows."""
+    rows, made = [row for row in found["rows"] if row["forger"] == id], found["provenance"]
+    tables = {name: {row["edit"]: round(row[name], 4) for row in rows} for name in ("agrees", "identity", "outside")}
+    return {"data": f"{made['data']}, {rows[0]['faces']} faces", "command": made["command"], **tables}
+
+
 def add_parser(names: Any) -> None:
     """`bench forgers`."""
     parser = names.add_parser("forgers", help="what the bundled forgers can do, on CelebA's test people")
     parser.add_argument("--data", type=Path, required=True, help="folder with celeba160-test-*.parquet")
     parser.add_argument("--faces", type=int, default=500)
     parser.add_argument("--only", nargs="+", metavar="ID", help="forgers (without it: all that are here)")
-    parser.add_argument("--grids", type=Path, help="folder for a picture of 32 samples of each")
+    parser.add_argument("--keep", action="store_true", help="write the figures into the registry, and the samples")
     parser.set_defaults(func=_run)
 
 
@@ -122,4 +131,7 @@ def _run(args: Any) -> dict[str, Any]:
     ids = args.only or [id for id in FORGERS if id in registry()]
     if not ids:
         raise CheckpointError("No forger is trained yet: train one with python -m engines.train.forgers.")
-    return tables(args.data, args.faces, ids, args.grids)
+    found = tables(args.data, args.faces, ids, cards() if args.keep else None)
+    for id in ids if args.keep else ():
+        keep(id, figures_of(found, id))
+    return found

@@ -26,6 +26,8 @@ ROLES = {
     "surrogate": "surrogate: attacked or held out",
     "method": "method: it makes what you download",
     "baseline": "baseline: only compared with",
+    "forger": "forger: a deepfake model, to be defended against",
+    "tool": "tool: tells attributes or parts of a face",
 }
 SOURCES = {
     "pip": "Python package",
@@ -137,11 +139,17 @@ def methods_table(runtime: Runtime) -> str:
 
 
 def _marks(card: Checkpoint) -> str:
-    if "bits after" not in card.figures:
-        return "not measured"
-    figures = card.figures
-    words = f"bit accuracy {figures['bits after']['none']:.3f}, SSIM {figures['ssim']:.2f}, ASR {figures['ASR']:.2f}"
-    return _two(words, f"on {figures['data']}")
+    """What was measured of a network that is no recogniser, in a few words."""
+    found, words = card.figures, ""
+    if "bits after" in found:
+        words = f"bit accuracy {found['bits after']['none']:.3f}, SSIM {found['ssim']:.2f}, ASR {found['ASR']:.2f}"
+    elif "agrees" in found:
+        words = "edits that show: " + ", ".join(f"{edit} {value:.0%}" for edit, value in found["agrees"].items())
+    elif "balanced" in found:
+        words = f"accuracy {found['accuracy']:.1%}, over both classes alike {found['balanced']:.1%}"
+    elif "face" in found:
+        words = f"mean IoU over the face {found['face']:.2f}"
+    return _two(words, f"on {found['data']}") if words else "not measured"
 
 
 def table(cards: Iterable[Checkpoint], used: dict[str, int]) -> str:
