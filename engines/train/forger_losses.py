@@ -21,7 +21,7 @@ from engines.nets import hisd, relgan, stargan
 
 Terms = dict[str, Tensor]
 GIVEN = ("Male", "Young")  # what HiSD's critic is told beside the tag
-TAUGHT = 10
+TAUGHT = 4
 TAGS = (("Bangs",), ("Eyeglasses",), HAIR)  # HiSD's, in the order of its release; one name: with and without
 
 
@@ -70,7 +70,8 @@ class Star:
     """StarGAN's losses: Wasserstein with gradient penalty 10, classification 1, reconstruction 10.
 
     The critic's own classification counts TAUGHT times as much as in the papers: at 1 it unlearned in 100 steps
-    what it had learned before (3.2 nats a face against 1.5), and taught the generator nothing.
+    what it had learned before (3.2 nats a face against 1.5), and taught the generator nothing; at 10 it cared for
+    nothing else, and what the generator made was coarse.
     """
 
     names = LABELS
@@ -115,6 +116,10 @@ class Star:
     def warm_terms(self, batch: Batch) -> Terms:
         """What the critic lowers before anything is forged."""
         return {"class": self._class(self.critic(batch.pixels)[1], batch.labels)}
+
+    def first_terms(self, batch: Batch) -> Terms:
+        """What the generator lowers before it forges: a face with its own labels is that face."""
+        return {"own": 10 * (self.generator(batch.pixels, batch.labels) - batch.pixels).abs().mean()}
 
     def critic_terms(self, batch: Batch, real: Batch) -> Terms:
         """What the critic lowers; `real` holds the batch's faces and more."""
@@ -166,6 +171,10 @@ class Rel:
             "match": (self.critic.matches(a, b, to_b).float() - 1).square().mean(),
             "wrong": _sum(self.critic.matches(*pair).float().square().mean() for pair in wrong),
         }
+
+    def first_terms(self, batch: Batch) -> Terms:
+        """What the generator lowers before it forges: no change gives the face back."""
+        return {"own": 10 * (self.generator(batch.pixels, 0 * batch.labels) - batch.pixels).abs().mean()}
 
     def critic_terms(self, batch: Batch, real: Batch) -> Terms:
         """What the critic lowers; `real` holds the batch's faces and more."""
@@ -248,6 +257,13 @@ class Hisd:
     def warm_terms(self, batch: Batch) -> Terms:
         """Nothing: its critic learns from translations alone."""
         return {}
+
+    def first_terms(self, batch: Batch) -> Terms:
+        """What the generator lowers before it forges: decoding undoes encoding, with the face's own style too."""
+        net, x = self.generator, batch.pixels
+        maps, style = net.encoder(x), net.extractors(x, batch.tag)
+        both = (net.decoder(maps), net.decoder(net.translators[batch.tag](maps, style)))
+        return {"back": _sum((picture.float() - x).abs().mean() for picture in both)}
 
     def critic_terms(self, batch: Batch, real: Batch) -> Terms:
         """What the critic lowers; each score needs the photo's own style, so no more faces than were forged."""

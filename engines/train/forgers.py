@@ -36,7 +36,7 @@ SHOWN = 6  # faces in the picture grid
 class Recipe:
     """What a training is made of. `rate` is Adam's of both networks; it falls to zero over the last half.
 
-    A step forges `batch` faces and shows the critic `real` ones; `warm` steps of the critic alone come first.
+    A step forges `batch` faces and shows the critic `real` ones; `warm` steps come first, in which nothing is forged.
     """
 
     steps: int
@@ -156,13 +156,14 @@ class Training:
             own.copy_(new)
 
     def warm(self) -> None:
-        """Let the critic learn the attributes before it teaches them."""
+        """Let the critic learn the attributes before it teaches them, and the generator to give a face back."""
         for k in range(self.recipe.warm):
+            real = self.draw(-1 - k)
             with torch.autocast(self.device.split(":")[0], torch.bfloat16):
-                terms = self.objective.warm_terms(self.draw(-1 - k))
-            if not terms:
-                return
-            self._update(1, terms)
+                self._update(0, self.objective.first_terms(real.first(self.recipe.batch)))
+                if terms := self.objective.warm_terms(real):
+                    self._update(1, terms)
+        self.average.load_state_dict(self.generator.state_dict())
 
     def run(self, test: Celeba, every: int = 100) -> None:
         """Train to the end; every so many steps save, log and draw the edits of people never seen."""
