@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 
 import numpy as np
 import pytest
 import torch
 
-from app import forge
+from app import forge, forge_command
 from app import photo as photos
 from app.photo import Photo
 from app.scoring import JobError, Person
@@ -86,3 +87,23 @@ def test_a_wall_can_be_cancelled(runtime, astronaut, forgers):
     asked = iter([False, True])
     found = list(forge.build(runtime, astronaut, astronaut.photo, "age", forgers, lambda: next(asked)))
     assert len(found) == 1 and isinstance(found[0], forge.Tile)
+
+
+def test_the_command_writes_one_labelled_picture(runtime, astronaut, astronaut_file, forgers, tmp_path, capsys):
+    out, one = tmp_path / "wall.png", argparse.ArgumentParser()
+    forge_command.add_parser(one.add_subparsers())
+    asked = ["forge", str(astronaut_file), str(astronaut_file), "--out", str(out), "--edit", "age"]
+    args = one.parse_args([*asked, "--forger", "stargan", "--forger", "hisd"])
+    found = args.func(args)
+    assert [row["verdict"] for row in found["rows"]] == ["not defended"] * 2 and "agreed" in found["notes"][1]
+    wall = photos.load(out.read_bytes())
+    assert wall.pixels.shape == (1, 3, 512, 768) and [one["forger"] for one in wall.settings["forged"]] == list(
+        forgers
+    )
+    for bad, words in (
+        (tmp_path / "wall.jpg", "must end in .png"),
+        (tmp_path / "no" / "wall.png", "There is no folder"),
+    ):
+        args.out = bad
+        with pytest.raises(ValueError, match=words):
+            args.func(args)
