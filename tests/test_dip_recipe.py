@@ -139,3 +139,11 @@ def test_weights_are_read():
     for bad in ("1:2", "a:b:c", "1:2:3:4", "-1:0:0", "nan:0:0", "inf:0:0"):
         with pytest.raises(argparse.ArgumentTypeError, match="three numbers"):
             recipe.read_weights(bad)
+
+
+def test_held_out_figures_are_measured_as_in_use(bank, targets, tmp_path):
+    work = recipe.Training(replace(SHORT, network="hidden", surrogates=()), bank, targets, tmp_path)
+    seen = []
+    work.decoder.register_forward_hook(lambda net, given, out: seen.append(net.training))
+    recipe.held_out(work, bank, faces=4)
+    assert seen and not any(seen) and work.encoder.training and work.decoder.training

@@ -169,6 +169,8 @@ def held_out(training: Training, test: FaceBank, faces: int = 192) -> dict[str, 
     bits = torch.from_numpy(rng.integers(2, size=(faces, BITS))).float().to(device)
     target = F.one_hot(torch.arange(faces) % len(TARGETS), len(TARGETS)).float().to(device)
     generator, found = torch.Generator().manual_seed(0), []
+    for net in (training.encoder, training.decoder):
+        net.eval()  # as in use: a batch's own statistics would flatter a network with BatchNorm
     for part in range(0, faces, 32):
         here = slice(part, part + 32)
         carrier, word, aim = pixels[here], bits[here], target[here]
@@ -179,6 +181,8 @@ def held_out(training: Training, test: FaceBank, faces: int = 192) -> dict[str, 
         losses = [adversarial(surrogate, marked, aim) for surrogate in training.surrogates]
         row += [1 - torch.stack(losses).mean()] if losses else []
         found.append(torch.stack(row).cpu())
+    for net in (training.encoder, training.decoder):
+        net.train()
     grid = torch.cat([carrier[:8], marked[:8], (0.5 + 4 * (marked - carrier)[:8]).clamp(0, 1)])
     training.folder.mkdir(parents=True, exist_ok=True)
     save_image(grid, training.folder / "grid.png", nrow=8)
