@@ -5,6 +5,7 @@ import torch
 
 from engines.face import (
     ARCFACE112,
+    CELEBA128,
     DLIB150,
     HEAD160,
     TEMPLATES,
@@ -37,10 +38,10 @@ def test_similarity_refuses_one_point():
 def test_dlib_template_is_the_published_move():
     expected = (ARCFACE112.tensor() - torch.tensor([38.2946, 51.6])) * 1.4926 + torch.tensor([47.7, 47.1])
     assert torch.allclose(DLIB150.tensor(), expected, atol=1e-4)
-    assert set(TEMPLATES) == {"arcface112", "dlib150", "head160"}
+    assert set(TEMPLATES) == {"arcface112", "dlib150", "head160", "celeba128"}
 
 
-@pytest.mark.parametrize("template", [ARCFACE112, DLIB150, HEAD160], ids=lambda t: t.name)
+@pytest.mark.parametrize("template", [ARCFACE112, DLIB150, HEAD160, CELEBA128], ids=lambda t: t.name)
 def test_crop_holds_the_landmarks_where_its_map_says(runtime, astronaut, template):
     """Detected again in the crop, the landmarks are where `to_crop` sends them, near the template's."""
     crop = align(astronaut.photo.pixels, astronaut.landmarks, template)
