@@ -34,6 +34,14 @@ def training(run: Path, read: Callable[[Path], Any]) -> tuple[Any, dict[str, Any
         raise CheckpointError(f"There is no whole training in {run.name}: give the recipe's --out folder.") from None
 
 
+def log_of(id: str) -> dict[str, Any]:
+    """The training's log of a bundled network; CheckpointError where it is missing."""
+    try:
+        return json.loads((cards() / f"{id}.json").read_text())
+    except (OSError, ValueError):
+        raise CheckpointError(f"The training log of {id} is missing: restore weights/cards/{id}.json.") from None
+
+
 def bundle(id: str, run: Path, state: Mapping[str, Tensor], log: Mapping[str, Any], about: Mapping[str, Any]) -> Path:
     """Write fp16 safetensors, the log, and an entry `about` them without figures yet. Raises CheckpointError."""
     if not all(bool(tensor.isfinite().all()) for tensor in state.values()):

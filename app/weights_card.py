@@ -7,14 +7,13 @@ typed; a test fails when a card and the registry differ.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from app import weights_face, weights_watermark
-from app.bundle import bundle, cards, training
+from app.bundle import bundle, cards, log_of, training
 from app.weights_measure import CORRELATE, FARS
 from engines.checkpoints import (
     Checkpoint,
@@ -94,12 +93,7 @@ def card_text(card: Checkpoint) -> str:
         return weights_face.card_text(card)
     if "lfw_accuracy" not in card.figures:
         raise CheckpointError(f"{card.id} has no figures yet: measure it with `weights verify {card.id}` first.")
-    try:
-        log = json.loads((cards() / f"{card.id}.json").read_text())
-    except (OSError, ValueError):
-        raise CheckpointError(
-            f"The training log of {card.id} is missing: restore weights/cards/{card.id}.json."
-        ) from None
+    log = log_of(card.id)
     parts = [_head(card), _origin(card, log), _figures(card), _correlation(card), _curve(log), _limits(card)]
     return "\n\n".join(parts) + "\n"
 

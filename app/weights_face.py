@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from safetensors.torch import load_file
 
 from app import weights_file
 from app.bundle import bundle as put_together
-from app.bundle import cards, training
+from app.bundle import log_of, training
 from engines.checkpoints import Checkpoint, CheckpointError, checkpoint
 from engines.nets import forgers
 from engines.nets.attributes import AttributeNet
@@ -73,12 +72,7 @@ def card_text(card: Checkpoint) -> str:
     if "command" not in card.figures:
         command = COMMANDS.get(card.id, "bench forgers")
         raise CheckpointError(f"{card.id} has no figures yet: run `python -m app {command} --data DIR --keep` first.")
-    try:
-        log = json.loads((cards() / f"{card.id}.json").read_text())
-    except (OSError, ValueError):
-        raise CheckpointError(
-            f"The training log of {card.id} is missing: restore weights/cards/{card.id}.json."
-        ) from None
+    log = log_of(card.id)
     return "\n\n".join([_head(card), _origin(card, log), _figures(card), _curve(log), _limits(card)]) + "\n"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from safetensors.torch import load_file
 
 from app import weights_file
 from app.bundle import bundle as put_together
-from app.bundle import cards, training
+from app.bundle import log_of, training
 from engines.checkpoints import Checkpoint, CheckpointError, checkpoint
 from engines.nets.dip import TARGETS
 from engines.nets.watermark import NETWORKS
@@ -96,12 +95,7 @@ def card_text(card: Checkpoint) -> str:
     """The model card: data, recipe, command, seconds, figures, limits, licence."""
     if "bits after" not in card.figures:
         raise CheckpointError(f"{card.id} has no figures yet: run `{COMMAND} --keep` first.")
-    try:
-        log = json.loads((cards() / f"{card.id}.json").read_text())
-    except (OSError, ValueError):
-        raise CheckpointError(
-            f"The training log of {card.id} is missing: restore weights/cards/{card.id}.json."
-        ) from None
+    log = log_of(card.id)
     return "\n\n".join([_head(card), _origin(card, log), _figures(card), _curve(log), _limits(card)]) + "\n"
 
 

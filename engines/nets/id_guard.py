@@ -8,23 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from engines.nets.stargan import Residual, layer
+
 EPSILON = 0.05  # of the paper (Sec. IV-A5), in [-1, 1]
-
-
-def _layer(conv: nn.Module, channels: int) -> list[nn.Module]:
-    return [conv, nn.InstanceNorm2d(channels, affine=True), nn.ReLU()]
-
-
-class Residual(nn.Module):
-    """Two 3 x 3 convolutions around which the input goes: (N, C, H, W) -> the same."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        first, second = (nn.Conv2d(channels, channels, 3, 1, 1, bias=False) for _ in range(2))
-        self.main = nn.Sequential(*_layer(first, channels), second, nn.InstanceNorm2d(channels, affine=True))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps + self.main(maps)
 
 
 class PerturbationGenerator(nn.Module):
@@ -33,13 +19,13 @@ class PerturbationGenerator(nn.Module):
     def __init__(self, size: int = 128, width: int = 64, blocks: int = 6):
         super().__init__()
         self.prior = nn.Parameter(torch.zeros(1, 3, size, size))
-        layers = _layer(nn.Conv2d(6, width, 7, 1, 3, bias=False), width)
+        layers = layer(nn.Conv2d(6, width, 7, 1, 3, bias=False), width)
         for channels in (width, 2 * width):
-            layers += _layer(nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=False), 2 * channels)
+            layers += layer(nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=False), 2 * channels)
         layers += [Residual(4 * width) for _ in range(blocks)]
         for channels in (4 * width, 2 * width):
             up = nn.ConvTranspose2d(channels, channels // 2, 3, 2, 1, output_padding=1, bias=False)
-            layers += _layer(up, channels // 2)
+            layers += layer(up, channels // 2)
         self.main = nn.Sequential(*layers, nn.Conv2d(width, 3, 7, 1, 3))
 
     def forward(self, pixels: Tensor, epsilon: float = EPSILON) -> Tensor:

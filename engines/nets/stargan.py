@@ -17,7 +17,8 @@ def _norm(channels: int) -> nn.InstanceNorm2d:
     return nn.InstanceNorm2d(channels, affine=True)
 
 
-def _layer(conv: nn.Module, channels: int) -> list[nn.Module]:
+def layer(conv: nn.Module, channels: int) -> list[nn.Module]:
+    """A convolution, InstanceNorm over each picture, ReLU."""
     return [conv, _norm(channels), nn.ReLU()]
 
 
@@ -27,7 +28,7 @@ class Residual(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         first, second = (nn.Conv2d(channels, channels, 3, 1, 1, bias=False) for _ in range(2))
-        self.main = nn.Sequential(*_layer(first, channels), second, _norm(channels))
+        self.main = nn.Sequential(*layer(first, channels), second, _norm(channels))
 
     def forward(self, maps: Tensor) -> Tensor:
         return maps + self.main(maps)
@@ -46,13 +47,13 @@ class StarGan(nn.Module):
 
     def __init__(self, labels: int = 5, width: int = 64, repeats: int = 6):
         super().__init__()
-        layers = _layer(nn.Conv2d(3 + labels, width, 7, 1, 3, bias=False), width)
+        layers = layer(nn.Conv2d(3 + labels, width, 7, 1, 3, bias=False), width)
         for size in (width, 2 * width):
-            layers += _layer(nn.Conv2d(size, 2 * size, 4, 2, 1, bias=False), 2 * size)
+            layers += layer(nn.Conv2d(size, 2 * size, 4, 2, 1, bias=False), 2 * size)
         layers += [Residual(4 * width) for _ in range(repeats)]
         self.bottleneck = len(layers)
         for size in (4 * width, 2 * width):
-            layers += _layer(nn.ConvTranspose2d(size, size // 2, 4, 2, 1, bias=False), size // 2)
+            layers += layer(nn.ConvTranspose2d(size, size // 2, 4, 2, 1, bias=False), size // 2)
         layers += [nn.Conv2d(width, self.drawn, 7, 1, 3, bias=False), *self.ends()]
         self.main = nn.Sequential(*layers)
 

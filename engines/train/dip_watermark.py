@@ -16,7 +16,6 @@ goes on after the last checkpoint. Every draw depends on the seed and the step a
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from dataclasses import asdict, replace
@@ -25,7 +24,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.utils import save_image
 
@@ -34,6 +32,7 @@ from engines.measure import ssim
 from engines.method import MethodError
 from engines.nets.dip import BITS, SIDE, TARGETS
 from engines.nets.watermark import NETWORKS
+from engines.train import kept
 from engines.train.datasets import DataError
 from engines.train.dip_objective import Batch, Terms, Weights, adversarial, bit_accuracy, direct, meta
 from engines.train.dip_recipe import CONFIGS, SURROGATES, Recipe, read_weights, surrogate, target_faces
@@ -62,30 +61,23 @@ class Training:
         self._resume()
 
     def _resume(self) -> None:
-        path = self.folder / "last.pt"
-        if not path.is_file():
+        if (found := kept.read(self.folder, self.device)) is None:
             return
-        kept = torch.load(path, weights_only=True, map_location=self.device)
-        self.encoder.load_state_dict(kept["encoder"])
-        self.decoder.load_state_dict(kept["decoder"])
-        self.optimiser.load_state_dict(kept["optimiser"])
-        self.done, self.seconds, self.history = kept["done"], kept["seconds"], kept["history"]
-        now, self.plans = self.plans[-1], kept["plans"]
+        self.encoder.load_state_dict(found["encoder"])
+        self.decoder.load_state_dict(found["decoder"])
+        self.optimiser.load_state_dict(found["optimiser"])
+        self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
+        now, self.plans = self.plans[-1], found["plans"]
         if {**now, "from": 0} != {**self.plans[-1], "from": 0}:  # the recipe changes from here on
             self.plans = [*self.plans, {**now, "from": self.done}]
 
     def save(self) -> None:
-        """Write `last.pt` whole or not at all, the weights as safetensors, and the log."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        state = {"encoder": self.encoder.state_dict(), "decoder": self.decoder.state_dict()}
+        """Keep what the training needs to go on, the weights of both networks, and the log."""
+        nets = {"encoder": self.encoder.state_dict(), "decoder": self.decoder.state_dict()}
         past = {"done": self.done, "seconds": self.seconds, "plans": self.plans, "history": self.history}
-        torch.save({**state, **past, "optimiser": self.optimiser.state_dict()}, self.folder / "last.part")
-        (self.folder / "last.part").replace(self.folder / "last.pt")
-        tensors = {f"{part}.{name}": value for part in state for name, value in state[part].items()}
-        tensors = {name: value for name, value in tensors.items() if value.is_floating_point()}
-        save_file({k: v.half().cpu().contiguous() for k, v in tensors.items()}, self.folder / "weights.safetensors")
+        weights = {f"{part}.{name}": value for part in nets for name, value in nets[part].items()}
         log = {"recipe": asdict(self.recipe), "device": self.device, **past, "seconds": round(self.seconds)}
-        (self.folder / "log.json").write_text(json.dumps(log, indent=1))
+        kept.write(self.folder, {**nets, **past, "optimiser": self.optimiser.state_dict()}, weights, log)
 
     def rate_at(self, step: int) -> float:
         """Adam's rate: a rise over 50 steps, then half a cosine to zero."""

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.utils import save_image
 
 from engines.edits import EDITS, STYLES, wanted
+from engines.train import kept
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.forger_losses import OBJECTIVES, Batch, Terms
@@ -79,32 +79,26 @@ class Training:
         return {"generator": self.generator, "critic": self.critic, "average": self.average}
 
     def _resume(self) -> None:
-        path = self.folder / "last.pt"
-        if not path.is_file():
+        if (found := kept.read(self.folder, self.device)) is None:
             return
-        kept = torch.load(path, weights_only=True, map_location=self.device)
         for name, net in self._state().items():
-            net.load_state_dict(kept[name])
-        for optimiser, state in zip(self.optimisers, kept["optimisers"], strict=True):
+            net.load_state_dict(found[name])
+        for optimiser, state in zip(self.optimisers, found["optimisers"], strict=True):
             optimiser.load_state_dict(state)
-        self.done, self.seconds, self.history = kept["done"], kept["seconds"], kept["history"]
+        self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
 
     def _clock(self) -> float:
         """Seconds: of the processor on a CPU, where other work may go on beside it; of the wall on a GPU."""
         return time.process_time() if self.device == "cpu" else time.monotonic()
 
     def save(self) -> None:
-        """Write `last.pt` whole or not at all, the averaged generator as safetensors, and the log."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Keep what the training needs to go on, the averaged generator, and the log."""
         past = {"done": self.done, "seconds": self.seconds, "history": self.history}
-        state = {name: net.state_dict() for name, net in self._state().items()}
-        optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
-        torch.save({**state, **past, "optimisers": optimisers}, self.folder / "last.part")
-        (self.folder / "last.part").replace(self.folder / "last.pt")
-        tensors = {name: value.half().cpu().contiguous() for name, value in self.average.state_dict().items()}
-        save_file(tensors, self.folder / "weights.safetensors")
+        state: dict[str, Any] = {name: net.state_dict() for name, net in self._state().items()}
+        state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
         log = {"id": self.id, "recipe": asdict(self.recipe), "device": self.device, **past}
-        (self.folder / "log.json").write_text(json.dumps({**log, "seconds": round(self.seconds)}, indent=1))
+        log["seconds"] = round(self.seconds)
+        kept.write(self.folder, {**state, **past}, self.average.state_dict(), log)
 
     def rate_at(self, step: int) -> float:
         """Adam's rate: whole for the first half, then in a straight line to zero."""

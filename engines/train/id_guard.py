@@ -11,7 +11,6 @@ Started again with the same --out it goes on after the last checkpoint. Every dr
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engines import distort, manipulate, recognise
@@ -33,7 +31,7 @@ from engines.nets.id_guard import EPSILON, PerturbationGenerator
 from engines.nets.parser import FACE, mask
 from engines.parse import parts
 from engines.recognise import Recogniser
-from engines.train import idm
+from engines.train import idm, kept
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.prior import prior, surrogate
@@ -89,26 +87,19 @@ class Training:
         self._resume()
 
     def _resume(self) -> None:
-        path = self.folder / "last.pt"
-        if not path.is_file():
+        if (found := kept.read(self.folder, self.device)) is None:
             return
-        kept = torch.load(path, weights_only=True, map_location=self.device)
-        self.net.load_state_dict(kept["net"])
-        self.optimiser.load_state_dict(kept["optimiser"])
-        self.performance = kept["performance"].cpu()
-        self.done, self.seconds, self.history = kept["done"], kept["seconds"], kept["history"]
+        self.net.load_state_dict(found["net"])
+        self.optimiser.load_state_dict(found["optimiser"])
+        self.performance = found["performance"].cpu()
+        self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
 
     def save(self) -> None:
-        """Write `last.pt` whole or not at all, the generator as safetensors, and the log."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Keep what the training needs to go on, the generator, and the log."""
         past = {"done": self.done, "seconds": self.seconds, "history": self.history}
-        state = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
-        torch.save({**state, "performance": self.performance, **past}, self.folder / "last.part")
-        (self.folder / "last.part").replace(self.folder / "last.pt")
-        tensors = {name: value.half().cpu().contiguous() for name, value in self.net.state_dict().items()}
-        save_file(tensors, self.folder / "weights.safetensors")
+        nets = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict()}
         log = {"recipe": asdict(self.recipe), "device": self.device, **past, "seconds": round(self.seconds)}
-        (self.folder / "log.json").write_text(json.dumps(log, indent=1))
+        kept.write(self.folder, {**nets, "performance": self.performance, **past}, self.net.state_dict(), log)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor, np.random.Generator]:
         """A step's faces in [-1, 1] and their labels, and what further draws come from."""

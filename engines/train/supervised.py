@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -12,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from engines.train import kept
 
 
 @dataclass(frozen=True)
@@ -49,31 +49,22 @@ class Supervised:
         self._resume()
 
     def _resume(self) -> None:
-        path = self.folder / "last.pt"
-        if not path.is_file():
+        if (found := kept.read(self.folder, self.device)) is None:
             return
-        kept = torch.load(path, weights_only=True, map_location=self.device)
-        self.net.load_state_dict(kept["net"])
-        self.optimiser.load_state_dict(kept["optimiser"])
-        self.done, self.seconds, self.history = kept["done"], kept["seconds"], kept["history"]
+        self.net.load_state_dict(found["net"])
+        self.optimiser.load_state_dict(found["optimiser"])
+        self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
 
     def _clock(self) -> float:
         """Seconds: of the processor on a CPU, where other work may go on beside it; of the wall on a GPU."""
         return time.process_time() if self.device == "cpu" else time.monotonic()
 
     def save(self) -> None:
-        """Write `last.pt` whole or not at all, fp16 safetensors, and the log."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Keep what the training needs to go on, the weights, and the log."""
         past: dict[str, Any] = {"done": self.done, "seconds": self.seconds, "history": self.history}
-        state = self.net.state_dict()
-        torch.save({"net": state, "optimiser": self.optimiser.state_dict(), **past}, self.folder / "last.part")
-        (self.folder / "last.part").replace(self.folder / "last.pt")
-        tensors = {
-            name: value.half().cpu().contiguous() for name, value in state.items() if value.is_floating_point()
-        }
-        save_file(tensors, self.folder / "weights.safetensors")
+        state = {"net": self.net.state_dict(), "optimiser": self.optimiser.state_dict(), **past}
         log = {"id": self.task.id, "recipe": self.recipe, "device": self.device, **past}
-        (self.folder / "log.json").write_text(json.dumps({**log, "seconds": round(self.seconds)}, indent=1))
+        kept.write(self.folder, state, self.net.state_dict(), {**log, "seconds": round(self.seconds)})
 
     def rate_at(self, epoch: float) -> float:
         """AdamW's rate after so many epochs."""
