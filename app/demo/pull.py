@@ -179,8 +179,10 @@ class PullEvents:
         }
 
     def run(self, id: str | None, request: gr.Request) -> Iterator[Updates]:
-        """The download: the bar as it goes, and what came of it. Once stopped it is silent: Cancel has spoken."""
-        stop = self.desk.of(request).pulls.setdefault(self.box.name, threading.Event())
+        """The download: the bar as it goes, and what came of it, also when it is stopped: a bar that was on its way
+        when Cancel spoke would else stay."""
+        pulls = self.desk.of(request).pulls
+        stop = pulls.setdefault(self.box.name, threading.Event())
         card, told = self.runtime.cards.get(id or ""), ""
         if card is None:
             yield self._idle(scoreboard.alert("Choose a recogniser first."))
@@ -196,6 +198,8 @@ class PullEvents:
                 pull.join(0.2)
             if not stop.is_set():
                 yield self._end(pull)
+            elif pulls.get(self.box.name) is stop:  # Download was not pressed again meanwhile
+                yield self._idle(scoreboard.said(stopped(card)))
         finally:
             stop.set()  # a tab that closes takes its download with it
 
