@@ -48,6 +48,7 @@ def cmua(
 
     Each forger in turn is attacked on a batch (faces and labels); the sign of the batch's mean gradient is the
     image-level fusion, and the watermark keeps `keep` of itself when the attack's is taken in, the model-level one.
+    Simplified: the paper also searches a step size for each forger; here all have the same.
     """
     generator = torch.Generator().manual_seed(seed)
     found = torch.zeros(1, 3, size, size)

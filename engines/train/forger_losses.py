@@ -41,7 +41,7 @@ class Batch:
 
 
 def started(critic: nn.Module) -> nn.Module:
-    """He et al.'s start: with torch's own, six layers without normalisation learn attributes several times slower."""
+    """He et al.'s start: attributes at 2.0 nats a face after 150 steps of 8 faces; with torch's own, at 2.5."""
     for layer in critic.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, a=0.01)
@@ -69,9 +69,9 @@ def between(real: Tensor, made: Tensor) -> Tensor:
 class Star:
     """StarGAN's losses: Wasserstein with gradient penalty 10, classification 1, reconstruction 10.
 
-    The critic's own classification counts TAUGHT times as much as in the papers: at 1 it unlearned in 100 steps
-    what it had learned before (3.2 nats a face against 1.5), and taught the generator nothing; at 10 it cared for
-    nothing else, and what the generator made was coarse.
+    The critic's own classification counts TAUGHT times as much as in the papers: at 1 it stood at 3.2 nats a face
+    after 200 steps, worse than guessing, where classification alone comes to 1.6 in 150. 10 also worked; 4 leaves
+    more to realness, and was not compared on its own.
     """
 
     names = LABELS

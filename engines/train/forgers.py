@@ -3,7 +3,7 @@
     python -m engines.train.forgers stargan --data DIR --out FOLDER
 
 `--data` holds celeba160-train-*.parquet and celeba160-test-*.parquet. Generator and critic take one step each in
-turn (the papers give the critic five; a critic that learns from the pictures just made costs a third of that).
+turn, the critic on the pictures just made, for the sake of two cores (StarGAN's paper gives the critic five).
 What is bundled is the generator's moving average. Started again with the same --out, it goes on after the last
 checkpoint. Every draw depends on the seed and the step alone.
 """

@@ -35,7 +35,7 @@ from engines.train import idm, kept
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.prior import prior, surrogate
-from engines.train.weighting import hardness, least_norm
+from engines.train.weighting import PRIORS, hardness, least_norm
 
 SURROGATES = ("compact-vgg", "compact-vovnet", "compact-ir-se")
 JPEG = (60, 95)  # qualities of the JPEG-robust option
@@ -57,7 +57,7 @@ class Recipe:
 
 LOSSES: dict[str, Callable[[idm.Terms], Tensor]] = {
     "idm": lambda terms: terms.total,
-    "output": lambda terms: -terms.parts,  # PG (Huang et al., AAAI 2021), against the reconstruction network
+    "output": lambda terms: -terms.parts,  # PG (Huang et al., AAAI 2021), simplified: M_s stays as it is
     "output and features": lambda terms: -terms.parts - terms.features,  # IAP (Zhu et al., TIFS 2023)
 }
 CONFIGS = {"cpu": Recipe(steps=1500, batch=4), "gpu": Recipe(steps=20000, batch=32, rate=2e-4)}
@@ -246,7 +246,7 @@ def main() -> None:
         members = tuple(recognise.load(id, args.device) for id in SURROGATES)
         check_surrogates(members)
         forgers = tuple(manipulate.forger(id, args.device) for id in FORGERS)
-        work = Bench(forgers, torch.ones(len(forgers)), members, parts)
+        work = Bench(forgers, torch.tensor([PRIORS[id] for id in FORGERS]), members, parts)
         training = Training(recipe, faces, work, args.out, args.device)
         if not training.done:
             training.start(prior(surrogate(args.prior, args.device), faces))
