@@ -8,54 +8,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from app import gallery, reveal
+from app import forge, reveal
 from app import photo as photos
-from app.identities import Identities, default_file
-from app.panel import Member, Panel, as_seen_by, members
+from app.making import Making, Request
+from app.panel import Member
 from app.photo import Photo
 from app.pictures import amplified, head_window, to_array, window_of
-from app.report import Cam, Curve, Progress, Result, Survival
+from app.report import Cam, Curve, Progress, Result, Score, Survival
 from app.runtime import Runtime
-from app.scoring import JobError, Person, Scorer, cosine, embed
+from app.scoring import Person, Scorer
 from engines import explain, measure
 from engines.distort import SURVIVAL
 from engines.face import FaceCrop, paste, retarget
-from engines.method import Run, Scene, Snapshot, run
-from engines.methods import method as method_of
+from engines.method import Snapshot
 
 LIVE_UPDATES = 10  # pictures and curve points in one run
 SAME_PHOTO = "Compared with the very photo that was protected: add another photo of the person for a stricter test."
 TOO_WEAK = "An attacked recogniser still matches this photo: try the preset Strong, or another target."
-IMPERSONATES = (
-    "{title} makes recognisers take the face for {name}; its paper does not promise that they stop matching you."
-)
-SAME_PERSON = "Target {name} looks like the person in the photo to {title}, so it was left out."
-
-
-@dataclass(frozen=True)
-class Request:
-    """One protect job. `reference`: another photo of the same person, as a gallery would hold it."""
-
-    person: Person
-    method: str = "tip-im"
-    params: dict[str, Any] = field(default_factory=dict)
-    targets: tuple[Person, ...] = ()
-    reference: Person | None = None
-    panel: Panel | None = None  # None: the default panel
-    seed: int = 0
-    far: float = 0.01
-    format: str = "PNG"
-    quality: int = 95
-    identity: str = ""  # for a method that writes one: a registered name, or its number as bits
-    key: str = reveal.DEFAULT_KEY
-    identities: Identities | None = None  # None: the user's own registry
 
 
 def protect(
@@ -74,34 +49,26 @@ def protect(
         runtime.work.release()
 
 
-class Protect:
+class Protect(Making):
     """The stages of one job: mask, export, score, survive, explain."""
 
     def __init__(self, runtime: Runtime, request: Request, cancelled: Callable[[], bool]):
-        self.runtime, self.request, self.cancelled = runtime, request, cancelled
         self.start = time.perf_counter()
-        self.method = method_of(request.method)
-        self.panel = as_seen_by(request.method, request.panel, runtime.cards)
-        self.members, stand_ins = members(runtime, self.panel)
-        self.notes: list[str] = [*request.person.photo.notes, *stand_ins]
-        self.identities = request.identities or Identities(default_file())
-        self.message = self._message()
-        self.targets = self._targets()
+        super().__init__(runtime, request, cancelled)
         self.scorer = Scorer(runtime, self.members, request.reference or request.person, self.targets, request.far)
-        self.crop = request.person.crop(self.method)
         self.window = head_window(request.person)
         self.curves: list[Curve] = []
 
     def steps(self) -> Iterator[Progress | Result]:
         """Run the stages in order, asking `cancelled` between them."""
-        work = self._run()
+        work = self.run()
         last: Snapshot | None = None
         for last in work:
             if self._due(last):
                 yield self._progress(last)
         if last is None or work.was_cancelled:
             return
-        data, settings = self._export(last, work)
+        data, settings = self.export(last, work)
         exported = photos.load(data)
         yield self._stage("Scoring the exported file", last)
         scores = self.scorer.file(exported, self.request.person.face)
@@ -112,53 +79,7 @@ class Protect:
             survival.append(part)
             yield self._stage("Testing what survives", last)
         cams = self._explain(exported)
-        yield self._result(data, exported, settings, scores, tuple(survival), cams)
-
-    def _message(self) -> Tensor | None:
-        """The bits that the method writes, if it writes any."""
-        if "message" not in self.method.needs:
-            return None
-        return reveal.message(self.identities, self.request.identity, self.request.key)[1]
-
-    def _wanted(self) -> tuple[Person, ...]:
-        """Whom recognisers should see: the request's targets, or the one that a trained method aims at."""
-        if "targets" in self.method.needs:
-            return self.request.targets
-        if self.request.targets:
-            raise JobError(f"{self.method.title} knows only its own targets: set its setting `target` instead.")
-        aim = getattr(self.method, "aim", None)
-        settings = self.method.Params.read(self.request.params)
-        return (gallery.person(self.runtime, aim(settings)),) if aim else ()
-
-    def _targets(self) -> tuple[Person, ...]:
-        """The targets, less any that a surrogate takes for the person: towards them there is nothing to gain."""
-        kept = []
-        wanted = self._wanted()
-        for target in wanted:
-            alike = next((m for m in self.members if m.attacked and self._alike(m, target)), None)
-            if alike is None:
-                kept.append(target)
-            else:
-                self.notes.append(SAME_PERSON.format(name=target.name, title=alike.recogniser.card.title))
-        if wanted and not kept:
-            raise JobError("Every target looks like the person in the photo: choose another target.")
-        return tuple(kept)
-
-    def _alike(self, member: Member, target: Person) -> bool:
-        likeness = cosine(embed(member.recogniser, target), embed(member.recogniser, self.request.person))
-        return likeness >= member.recogniser.thresholds.get(0.01, 1.0)
-
-    def _run(self) -> Run:
-        request, pixels = self.request, self.crop.pixels.to(self.runtime.device)
-        return run(self.method, pixels, request.params, self._scene(), request.seed, self.cancelled)
-
-    def _scene(self) -> Scene:
-        """What the method is given: whom to attack and whom to resemble, or the words to write."""
-        if self.message is not None:
-            return Scene(message=self.message)
-        surrogates = [member.recogniser for member in self.members if member.attacked]
-        faces = [target.crop(self.method).pixels for target in self.targets]
-        return Scene(surrogates, torch.cat(faces).to(self.runtime.device) if faces else None)
+        yield self._result(data, exported, settings, scores, tuple(survival), cams, self._wall(exported))
 
     def _due(self, snapshot: Snapshot) -> bool:
         every = max(1, snapshot.steps // LIVE_UPDATES)
@@ -186,20 +107,6 @@ class Protect:
             snapshot.step, snapshot.steps, seconds, left, stage, preview, before, tuple(self.curves), rows
         )
 
-    def _export(self, last: Snapshot, work: Run) -> tuple[bytes, dict[str, Any]]:
-        """The file to download, with everything that made it."""
-        pasted = paste(self.request.person.photo.pixels, self.crop, last.pixels.cpu())
-        settings = {
-            "larvatus": 1,
-            "provenance": work.provenance.as_dict(),
-            "face": {"box": [round(v, 1) for v in self.request.person.face.box]},
-            # An uploaded file's name may be a person's: it stays out of a file that will be shared.
-            "targets": [t.name if t.name in gallery.NAMES else "an uploaded photo" for t in self.targets],
-            "format": self.request.format,
-            "quality": self.request.quality if self.request.format == "JPEG" else None,
-        }
-        return photos.encode(pasted, self.request.format, self.request.quality, settings), settings
-
     def _survive(self, exported: Photo) -> Iterator[Survival]:
         for distortion in SURVIVAL:
             changed = Photo(distortion.apply(exported.pixels), exported.source_format, (), None)
@@ -221,20 +128,13 @@ class Protect:
         data: bytes,
         exported: Photo,
         settings: dict[str, Any],
-        scores: Any,
+        scores: tuple[Score, ...],
         survival: tuple[Survival, ...],
         cams: tuple[Cam, ...],
+        wall: forge.Wall | None,
     ) -> Result:
         person, before, after = self.request.person, self.request.person.photo.pixels, exported.pixels
         face_before, face_after = self.crop.pixels, person_crop(exported, person, self.crop)
-        notes = [*self.notes]
-        weak = any(score.role == "surrogate" and score.matches_self for score in scores)
-        if weak and "message" not in self.method.needs:
-            notes.append(TOO_WEAK)
-        if self.request.reference is None:
-            notes.append(SAME_PHOTO)
-        if "message" in self.method.needs and self.targets:
-            notes.insert(0, IMPERSONATES.format(title=self.method.title, name=self.targets[0].name))
         return Result(
             file=data,
             name=photos.download_name(self.method.id, data, self.request.format.lower().replace("jpeg", "jpg")),
@@ -252,9 +152,32 @@ class Protect:
             settings=settings,
             compared_with="another photo of the person" if self.request.reference else "the photo itself",
             seconds=time.perf_counter() - self.start,
-            notes=tuple(notes),
+            notes=self._notes(scores),
             mark=self._mark(exported),
+            wall=wall,
         )
+
+    def _notes(self, scores: tuple[Score, ...]) -> tuple[str, ...]:
+        """What the person should know beside the figures, what the method does not promise first."""
+        caveat = getattr(self.method, "caveat", "").format(target=self.targets[0].name if self.targets else "")
+        weak = any(score.role == "surrogate" and score.matches_self for score in scores)
+        said = {
+            caveat: bool(caveat),
+            **dict.fromkeys(self.notes, True),
+            TOO_WEAK: weak and "surrogates" in self.method.needs,
+            SAME_PHOTO: self.request.reference is None,
+        }
+        return tuple(note for note, needed in said.items() if needed)
+
+    def _wall(self, exported: Photo) -> forge.Wall | None:
+        """What forgers make of the exported file, for a method that works against them."""
+        if not getattr(self.method, "disrupts", False):
+            return None
+        built = forge.build(self.runtime, self.request.person, exported, forge.USUAL, cancelled=self.cancelled)
+        try:
+            return next((item for item in built if isinstance(item, forge.Wall)), None)
+        except forge.NoFace:
+            return None  # the scores say so already
 
     def _mark(self, exported: Photo) -> reveal.Found | None:
         """What can be read from the exported file, for a method that writes something."""

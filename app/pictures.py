@@ -17,6 +17,11 @@ def head_window(person: Person) -> tuple[int, int, int, int]:
     return left, top, min(person.photo.width, round(cx + half)), min(person.photo.height, round(cy + half))
 
 
+def eight_bit(pixels: Tensor) -> Tensor:
+    """Float pixels in [0, 1] as uint8, rounded, on the CPU."""
+    return (pixels.clamp(0, 1) * 255).round().byte().cpu()
+
+
 def to_array(pixels: Tensor) -> np.ndarray:
     """uint8 (1, 3, H, W) -> (H, W, 3)."""
     return pixels[0].permute(1, 2, 0).contiguous().numpy()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from app import gallery
-from app.jobs import Request, protect
+from app.jobs import protect
+from app.making import Request
 from app.panel import FIRST, Panel, default, members, panel_of, trained
 from app.photo import open_photo
 from app.report import Progress, Result, verdict

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from app.forge import Wall
     from app.reveal import Found
 
 
@@ -134,10 +135,13 @@ class Result:
     seconds: float
     notes: tuple[str, ...] = ()
     mark: Found | None = None  # the identity read back from `file`, for a method that writes one
+    wall: Wall | None = None  # what forgers make of `file`, for a method that works against them
 
     @property
     def verdict(self) -> str:
-        """The scoreboard as one sentence; for a method that writes a mark, whom it leads to and what can be read."""
+        """The scoreboard as one sentence, after it what the method is for: the mark that can be read, the forgers."""
+        if self.wall is not None:
+            return f"{self.wall.verdict} As for recognition: {verdict(self.scores)}"
         if self.mark is None:
             return verdict(self.scores)
         number = self.mark.number
@@ -160,6 +164,7 @@ class Result:
             "file": self.name,
             "notes": list(self.notes),
             **({"mark": self.mark.as_dict()} if self.mark else {}),
+            **({"forged": [tile.as_dict() for tile in self.wall.tiles]} if self.wall else {}),
             "provenance": self.settings,
         }
 

@@ -64,6 +64,7 @@ class Checkpoint:
     threshold_data: str = ""
     thresholds: dict[float, float] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
+    size: int = 128  # of a forger: pixels a side of the faces that it was trained on
     trained_against: tuple[str, ...] = ()  # ids of the recognisers that a method's network was trained to deceive
 
 

@@ -53,6 +53,15 @@ HEAD160 = _moved("head160", 160, 1.0, (56.0, 56.0), (80.0, 88.0))
 # The 178 x 178 centre of CelebA's aligned release at 128 pixels, which forgers are trained on: where MTCNN finds
 # the points of its 19,975 training faces, on average.
 CELEBA128 = Template("celeba128", 128, ((50.4, 66.2), (78.3, 66.1), (64.1, 83.3), (51.7, 96.1), (76.7, 96.0)))
+
+
+def celeba(size: int) -> Template:
+    """CELEBA128 at another number of pixels a side, for forgers whose releases see 256."""
+    scale = size / CELEBA128.size
+    points = tuple(((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5) for x, y in CELEBA128.points)
+    return CELEBA128 if size == CELEBA128.size else Template(f"celeba{size}", size, points)
+
+
 TEMPLATES = {template.name: template for template in (ARCFACE112, DLIB150, HEAD160, CELEBA128)}
 
 

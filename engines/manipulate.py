@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from engines.checkpoints import Checkpoint, CheckpointError, load_state, stamped
+from engines.checkpoints import Checkpoint, CheckpointError, here, load_state, registry, stamped
 from engines.edits import EDITS, LABELS, STYLES, wanted
-from engines.face import CELEBA128, Template
+from engines.face import CELEBA128, Template, celeba, retarget
 from engines.nets.attributes import NAMES, AttributeNet
 from engines.nets.forgers import BUILDERS, from_state
 from engines.once import Once, frozen, trained
@@ -60,10 +60,9 @@ class LabelForger:
     """StarGAN, AttentionGAN, Fixed-Point GAN and RelGAN."""
 
     edits = tuple(EDITS)
-    template = CELEBA128
 
     def __init__(self, card: Checkpoint, net: Any, device: str):
-        self.card, self.device = card, device
+        self.card, self.device, self.template = card, device, celeba(card.size)
         self._net: Any = frozen(net, device)
         first = next(p for name, p in net.named_parameters() if p.ndim == 4)
         if first.shape[1] - 3 not in RELEASED:
@@ -73,7 +72,9 @@ class LabelForger:
     def _asked(self, pixels: Tensor, edit: str, labels: Tensor | None) -> Tensor:
         """The label vector (N, L) that the network takes for an edit."""
         check_edit(self, edit)
-        now = shown(pixels, self.device) if labels is None else labels.to(pixels)
+        if labels is None:
+            labels = shown(retarget(pixels, self.template, CELEBA128), self.device)
+        now = labels.to(pixels)
         after = wanted(now, edit)
         if not self._net.relative:
             return after
@@ -94,10 +95,9 @@ class StyleForger:
     """HiSD; it needs no labels."""
 
     edits = tuple(STYLES)
-    template = CELEBA128
 
     def __init__(self, card: Checkpoint, net: Any, device: str):
-        self.card, self.device = card, device
+        self.card, self.device, self.template = card, device, celeba(card.size)
         self._net: Any = frozen(net, device)
 
     def forge(self, pixels: Tensor, edit: str, labels: Tensor | None = None) -> Tensor:
@@ -132,6 +132,14 @@ def _classifier(id: str, device: str) -> torch.nn.Module:
     net = AttributeNet()
     fill(net, load_state(trained(id, "attributes")))
     return frozen(net, device)
+
+
+def available() -> tuple[str, ...]:
+    """Ids of the forgers on this computer: the paper's five first, then those that somebody added to the registry."""
+    found = [
+        id for id, card in registry().items() if card.kind == "forger" and card.state == "trained" and here(card)
+    ]
+    return tuple(sorted(found, key=lambda id: FORGERS.index(id) if id in FORGERS else len(FORGERS)))
 
 
 forger = Once(_forger)

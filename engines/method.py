@@ -53,7 +53,11 @@ class Budget:
 
 
 class Method(Protocol):
-    """A published method. It writes only its mathematics; `run()` does the rest."""
+    """A published method. It writes only its mathematics; `run()` does the rest.
+
+    It may have a `caveat`, what it does not promise, in which `{target}` becomes the target's name; and `disrupts`,
+    True where it works against forgers, so that what they make of its output is shown beside the scores.
+    """
 
     id: ClassVar[str]
     title: ClassVar[str]

@@ -11,10 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from app import gallery
+from app import forge, gallery
 from app.runtime import Runtime
-from engines.checkpoints import Checkpoint
+from engines import manipulate
+from engines.checkpoints import Checkpoint, checkpoint
 from engines.face import ARCFACE112
+from engines.methods import METHODS, id_guard
+from engines.methods.id_guard import IdGuard
+from engines.nets import hisd, stargan
+from engines.nets.id_guard import PerturbationGenerator
+from engines.nets.parser import CLASSES
 from engines.recognise import Architecture, FaceNetwork
 
 torch.set_num_threads(2)
@@ -105,3 +111,35 @@ def png():
         return buffer.getvalue()
 
     return write
+
+
+@pytest.fixture
+def forgers(monkeypatch):
+    """A StarGAN and a HiSD of random weights, a classifier that sees nothing, a parser that sees skin."""
+    torch.manual_seed(0)
+    card = dataclasses.replace(checkpoint("sface"), kind="forger")
+    sizes = hisd.Sizes((8, 16, 16), (8, 8), (8, 8), 8, 8)
+    made = {
+        "stargan": manipulate.LabelForger(
+            dataclasses.replace(card, id="stargan", title="StarGAN"), stargan.StarGan(5, 8, 1), "cpu"
+        ),
+        "hisd": manipulate.StyleForger(dataclasses.replace(card, id="hisd", title="HiSD"), hisd.Hisd(sizes), "cpu"),
+    }
+    monkeypatch.setattr(manipulate, "available", lambda: tuple(made))
+    monkeypatch.setattr(manipulate, "forger", lambda id, device="cpu": made[id])
+    monkeypatch.setattr(manipulate, "shown", lambda pixels, device="cpu": torch.zeros(len(pixels), 5))
+    monkeypatch.setattr(forge, "parts", lambda pixels: torch.full((len(pixels), 128, 128), CLASSES.index("skin")))
+    monkeypatch.setattr(forge, "checkpoint", lambda id: card)
+    return tuple(made)
+
+
+@pytest.fixture
+def guard(monkeypatch, forgers):
+    """ID-Guard among the methods, with generators of random weights."""
+    torch.manual_seed(0)
+    nets = {name: PerturbationGenerator(128, 8, 1).eval().requires_grad_(False) for name in id_guard.STRATEGIES}
+    card = dataclasses.replace(checkpoint("sface"), id="id-guard", title="ID-Guard", kind="disruptor")
+    monkeypatch.setattr(id_guard, "generators", lambda id, device: nets)
+    monkeypatch.setattr(IdGuard, "checkpoints", (card,))
+    monkeypatch.setattr(IdGuard, "attacked_in_training", ())
+    monkeypatch.setitem(METHODS, "id-guard", IdGuard())

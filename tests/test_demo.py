@@ -314,7 +314,7 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
 
     client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/protect", "/reveal"], "only the endpoints are public"
+    assert list(endpoints) == ["/protect", "/reveal", "/forge"], "only the endpoints are public"
     names = [part["parameter_name"] for part in endpoints["/protect"]["parameters"]]
     assert names == [
         "photo",
@@ -334,6 +334,8 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
     ]
     names = [part["parameter_name"] for part in endpoints["/reveal"]["parameters"]]
     assert names == ["photo", "key", "claim", "method"]
+    names = [part["parameter_name"] for part in endpoints["/forge"]["parameters"]]
+    assert names == ["photo", "protected", "edit", "forgers"]
     photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
     file, report = client.predict(
         photo=photo, targets=[gallery.HOPPER], params={"steps": 2}, seed=3, api_name="/protect"

@@ -13,7 +13,8 @@ from app import photo as photos
 from app.__main__ import main
 from app.channel import CHANGES, Witness, changed
 from app.identities import Identities
-from app.jobs import Request, protect
+from app.jobs import protect
+from app.making import Request
 from app.panel import Panel, as_seen_by, default, members
 from app.photo import Photo
 from app.report import Result

@@ -12,7 +12,8 @@ import torch
 from app import gallery
 from app import photo as photos
 from app.__main__ import main
-from app.jobs import Request, protect
+from app.jobs import protect
+from app.making import Request
 from app.panel import Panel, members
 from app.report import Progress, Result, Score, verdict
 from app.scoring import JobError, Scorer, cosine, embed, find_person

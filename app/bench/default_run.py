@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 from app import gallery
 from app import photo as photos
-from app.jobs import Request, protect
+from app.jobs import protect
+from app.making import Request
 from app.report import Progress
 from app.runtime import Runtime
 from app.scoring import find_person

@@ -1,4 +1,4 @@
-"""The endpoints /protect and /reveal of the Gradio API: Protect and Authority for programs, with named parameters.
+"""The endpoints /protect, /reveal and /forge of the Gradio API: the tabs for programs, with named parameters.
 
 Hidden components carry it, rather than gr.api(), because theirs are the checks that a path in a
 request is a file that the caller has uploaded.
@@ -19,7 +19,9 @@ from app import photo as photos
 from app.demo.errors import sentence
 from app.demo.session import Desk, taken
 from app.demo.setting_events import registered
-from app.jobs import Request, protect
+from app.forge import ALL_EDITS, USUAL, Wall, build, encoded
+from app.jobs import protect
+from app.making import Request
 from app.panel import Panel, PanelError, panel_of
 from app.report import Result
 from app.reveal import DEFAULT_KEY, check_claim, reveal
@@ -104,10 +106,7 @@ class Api:
                 result = next(item for item in work if isinstance(item, Result))
         except Exception as error:
             raise gr.Error(sentence(error), print_exception=False) from None
-        folder = Path(tempfile.mkdtemp(prefix="api-", dir=self.desk.folder))
-        file = folder / result.name
-        file.write_bytes(result.file)
-        return str(file), result.as_dict()
+        return self._kept(result.name, result.file), result.as_dict()
 
     def reveal(
         self,
@@ -138,6 +137,37 @@ class Api:
             raise gr.Error(sentence(error), print_exception=False) from None
         return {"rows": [one.as_dict() for one in found], **checked}
 
+    def forge(
+        self, photo: str, protected: str, edit: str = USUAL, forgers: list[str] | None = None
+    ) -> tuple[str, dict[str, Any]]:
+        """Forge the largest face in a photo and in its protected version, by every forger, and compare.
+
+        Args:
+            photo: The original photo, as a file; its owner must have agreed.
+            protected: The file that a protection made of it.
+            edit: What is changed, such as blond hair.
+            forgers: Ids of the forgers; none means all that are there.
+
+        Returns:
+            The wall as one labelled picture, and a row a forger: L2-face, ID similarity, defended or not.
+        """
+        try:
+            person = self._person(photo)
+            if not protected:
+                raise JobError("There is no protected file: give one as `protected`.")
+            asked = ids(forgers, "Forgers", "stargan")
+            *_, wall = build(self.runtime, person, photos.load(taken(protected)), edit or USUAL, asked)
+        except Exception as error:
+            raise gr.Error(sentence(error), print_exception=False) from None
+        assert isinstance(wall, Wall)
+        return self._kept("larvatus-forged.png", encoded(wall)), wall.as_dict()
+
+    def _kept(self, name: str, data: bytes) -> str:
+        """A file for the caller to fetch."""
+        file = Path(tempfile.mkdtemp(prefix="api-", dir=self.desk.folder)) / name
+        file.write_bytes(data)
+        return str(file)
+
     def _panel(self, surrogates: list[str], judges: list[str]) -> Panel | None:
         """The panel that is asked for; None, where nothing is, for the method's usual one."""
         if not surrogates and not judges:
@@ -161,10 +191,10 @@ def read(params: Any) -> dict[str, Any]:
     return values
 
 
-def ids(given: Any) -> list[str]:
+def ids(given: Any, what: str = "Surrogates and judges", one: str = "sface") -> list[str]:
     """Ids given as a list. Raises PanelError."""
     if not isinstance(given or [], list) or not all(isinstance(id, str) for id in given or []):
-        raise PanelError('Surrogates and judges are lists of ids, such as ["sface"].')
+        raise PanelError(f'{what} are lists of ids, such as ["{one}"].')
     return list(given or [])
 
 
@@ -205,3 +235,14 @@ def add(runtime: Runtime, desk: Desk) -> None:
         ]
         found = gr.JSON(label="one row a face; with a claim, whether it is accepted")
         gr.Button("Reveal").click(endpoints.reveal, asked, found, api_name="reveal", **heavy)
+        asked = [
+            gr.File(label="photo: the original photo"),
+            gr.File(label="protected: the file that a protection made of it"),
+            gr.Dropdown(list(ALL_EDITS), value=USUAL, label="edit: what is changed"),
+            gr.JSON(value=[], label="forgers: ids of the forgers; none means all that are there"),
+        ]
+        outputs = [
+            gr.File(label="the wall, labelled"),
+            gr.JSON(label="a row a forger: L2-face, ID similarity, defended or not"),
+        ]
+        gr.Button("Forge").click(endpoints.forge, asked, outputs, api_name="forge", **heavy)

@@ -59,7 +59,7 @@ class AuthorityEvents:
     def receive(self, key: str, claim: str, request: gr.Request) -> Updates:
         """The last result of the Protect tab, with the key that it was made with."""
         session = self.desk.of(request)
-        return {self.view.key: key, **self._open(session, session.exported, key, claim)}
+        return {self.view.key: key, **self._open(session, session.made and session.made.file, key, claim)}
 
     def read_again(self, key: str, claim: str, request: gr.Request) -> Updates:
         """The same photo under another key or claim."""

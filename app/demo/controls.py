@@ -49,13 +49,13 @@ class Controls:
         shown = free(method)
         for item in self.keys:
             if item[2] == advanced:
-                self.components.append(_component(shown.get(item, self._first[item]), item in shown))
+                self.components.append(component(shown.get(item, self._first[item]), item in shown))
 
     def updates(self, method: str, values: dict[str, Any] | None = None) -> list[Any]:
         """One update a component: the method's knobs at `values`, or at the paper's defaults."""
         shown, chosen = free(method), values or {}
         return [
-            _component(shown[item], True, chosen.get(item[0])) if item in shown else gr.update(visible=False)
+            component(shown[item], True, chosen.get(item[0])) if item in shown else gr.update(visible=False)
             for item in self.keys
         ]
 
@@ -69,7 +69,8 @@ class Controls:
         return found
 
 
-def _component(knob: Knob, visible: bool, value: Any = None) -> Any:
+def component(knob: Knob, visible: bool = True, value: Any = None) -> Any:
+    """A slider, switch or menu for a knob, at the paper's default or at `value`."""
     label = " ".join(part for part in (knob.label, knob.symbol) if part)
     label += f" ({knob.unit})" if knob.unit else ""
     common = {

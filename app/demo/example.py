@@ -6,7 +6,8 @@ import logging
 import threading
 
 from app import gallery
-from app.jobs import Request, protect
+from app.jobs import protect
+from app.making import Request
 from app.report import Progress, Result
 from app.runtime import Runtime
 from app.scoring import Person

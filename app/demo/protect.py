@@ -62,6 +62,9 @@ class View:
     download: Any
     settings_file: Any
     to_authority: Any
+    to_forge: Any
+    wall: Any
+    wall_fold: Any
     board: Any
     board_fold: Any
     curves: Any
@@ -265,9 +268,12 @@ def _result(found: dict[str, Any]) -> None:
             found["to_authority"] = gr.Button(
                 "Read the mark back", size="md", visible=False, elem_id="lv-to-authority"
             )
+            found["to_forge"] = gr.Button("Send to Forge", size="md", visible=False, elem_id="lv-to-forge")
 
 
 def _details(found: dict[str, Any]) -> None:
+    with gr.Accordion("What forgers make of it", open=True, visible=False) as found["wall_fold"]:
+        found["wall"] = gr.HTML(elem_id="lv-protect-wall")
     with gr.Accordion("Scoreboard", open=True, elem_id="lv-board-fold") as found["board_fold"]:
         found["board"] = gr.HTML(elem_id="lv-board")
     with gr.Accordion("What the mark says", open=True, visible=False) as found["mark_fold"]:

@@ -20,7 +20,8 @@ from app.demo.photo_events import picture, portraits
 from app.demo.protect import View
 from app.demo.session import Desk, Session
 from app.demo.setting_events import registered
-from app.jobs import Request, protect
+from app.jobs import protect
+from app.making import Request
 from app.panel import Panel, PanelError, obstacle
 from app.report import Result
 from app.runtime import Runtime
@@ -67,7 +68,7 @@ class RunEvents:
                     if stop.is_set():
                         break
                     if isinstance(item, Result):
-                        session.shown = shown.finished(self.view, session, item)
+                        session.shown = shown.finished(self.view, session, item, job.person)
                         yield {**session.shown, **shown.idle(self.view, scoreboard.said("Done."))}
                         return
                     yield shown.live(self.view, session, item)
@@ -143,7 +144,7 @@ class RunEvents:
             step = scoreboard.progress(example.progress) if example.progress else ""
             return {view.verdict: f'<p class="lv-verdict">Preparing an example.</p>{step}'}
         session.sitter = faces.from_person(example.person)
-        session.shown = shown.finished(view, session, example.result, ABOVE)
+        session.shown = shown.finished(view, session, example.result, example.person, ABOVE)
         return {
             **session.shown,
             **picture(view, session.sitter, gallery.CREDITS[examples.SITTER] + "."),

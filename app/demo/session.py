@@ -34,6 +34,16 @@ FACE, WHOLE, CHANGE = "Face", "Whole photo", "Difference × 8"
 VIEWS = (FACE, WHOLE, CHANGE)
 
 
+@dataclass(frozen=True)
+class Made:
+    """A protected file, what it was made of, and the id of the method."""
+
+    person: Person
+    file: bytes
+    method: str
+    name: str  # of the download
+
+
 @dataclass(eq=False)
 class Session:
     """What one open tab holds."""
@@ -46,7 +56,8 @@ class Session:
     sitter: Sitter | None = None
     reference: Person | None = None
     extras: tuple[Person, ...] = ()
-    exported: bytes | None = None  # the last result's file
+    made: Made | None = None  # the last result
+    forging: Any = None  # what the Forge tab works on (forge_events.Forging)
     inspected: Any = None  # what the Authority tab looks at (authority_events.Inspection)
     views: dict[str, tuple[str, str]] = field(default_factory=dict)
     shown: dict[Any, Any] = field(default_factory=dict)  # component -> value of the last finished result
@@ -68,22 +79,26 @@ class Session:
         image.save(path, "PNG", compress_level=1)
         return str(path)
 
-    def keep(self, result: Result) -> tuple[str, str]:
-        """Write a result's views and downloads; returns the paths of the file and of its settings."""
+    def keep(self, result: Result, person: Person) -> tuple[str, str]:
+        """Write the views and downloads of what was made of a person; returns paths of the file and its settings."""
         old = sorted(self.folder.glob("*"))
         x0, y0, x1, y1 = result.window
         whole = self.save(result.before), self.save(result.after)
         shown = (result.before, result.after, result.difference)
         before, after, change = (self.save(pixels[y0:y1, x0:x1]) for pixels in shown)
         self.views = {FACE: (before, after), WHOLE: whole, CHANGE: (before, change)}
-        self.exported = result.file
-        file = self._path(result.name)
-        file.write_bytes(result.file)
-        settings = self._path(f"{Path(result.name).stem}.json")
-        settings.write_text(json.dumps(result.as_dict(), indent=1))
+        self.made = Made(person, result.file, result.settings["provenance"]["method"], result.name)
+        file = self.write(result.name, result.file)
+        settings = self.write(f"{Path(result.name).stem}.json", json.dumps(result.as_dict(), indent=1).encode())
         for path in old[:-KEPT]:
             shutil.rmtree(path, ignore_errors=True)
-        return str(file), str(settings)
+        return file, settings
+
+    def write(self, name: str, data: bytes) -> str:
+        """Write a download; returns its path."""
+        path = self._path(name)
+        path.write_bytes(data)
+        return str(path)
 
     def _path(self, name: str) -> Path:
         self._count += 1

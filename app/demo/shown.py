@@ -7,10 +7,11 @@ from typing import Any
 import gradio as gr
 
 from app import plots
-from app.demo import marks, scoreboard
+from app.demo import marks, scoreboard, wall
 from app.demo.protect import View
 from app.demo.session import FACE, Session
 from app.report import Progress, Result
+from app.scoring import Person
 
 Updates = dict[Any, Any]
 READY = '<p class="lv-verdict">Press Protect to see what recognisers make of this photo.</p>'
@@ -45,6 +46,8 @@ def _no_details(view: View) -> Updates:
         view.provenance: "",
         view.mark_fold: gr.update(visible=False),
         view.to_authority: gr.update(visible=False),
+        view.to_forge: gr.update(visible=False),
+        view.wall_fold: gr.update(visible=False),
         view.download: off,
         view.settings_file: off,
     }
@@ -93,9 +96,9 @@ def live(view: View, session: Session, item: Progress) -> Updates:
     }
 
 
-def finished(view: View, session: Session, result: Result, above: str = "") -> Updates:
-    """A result in every place that shows one; `above` is HTML over the verdict."""
-    file, settings = session.keep(result)
+def finished(view: View, session: Session, result: Result, person: Person, above: str = "") -> Updates:
+    """What was made of a person, in every place that shows it; `above` is HTML over the verdict."""
+    file, settings = session.keep(result, person)
     shown = gr.update(visible=True)
     return {
         view.verdict: above + scoreboard.verdict(result),
@@ -110,6 +113,9 @@ def finished(view: View, session: Session, result: Result, above: str = "") -> U
         view.mark: marks.reading(result.mark) if result.mark else "",
         view.mark_fold: gr.update(visible=result.mark is not None),
         view.to_authority: gr.update(visible=result.mark is not None),
+        view.to_forge: gr.update(visible=True),
+        view.wall: wall.tiles(result.wall.tiles) if result.wall else "",
+        view.wall_fold: gr.update(visible=result.wall is not None),
         view.cams: scoreboard.cams(result.cams),
         view.provenance: scoreboard.provenance(result),
         view.download: gr.update(

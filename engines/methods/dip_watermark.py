@@ -70,6 +70,10 @@ pair = Once(_pair)
 class DipWatermark:
     id, title = "dip-watermark", "DIP-Watermark"
     summary = "Recognisers see someone else, and yet whoever holds the key can read whose photo it is."
+    caveat: ClassVar[str] = (
+        "DIP-Watermark makes recognisers take the face for {target}; its paper does not promise that they stop "
+        "matching you."
+    )
     paper: ClassVar[str] = PAPER
     template: ClassVar[Template] = ARCFACE112
     needs: ClassVar[frozenset[str]] = frozenset({"message"})

@@ -72,6 +72,10 @@ generators = Once(_generators)
 class IdGuard:
     id, title = "id-guard", "ID-Guard"
     summary = "Deepfake models fail on the face: what they forge is broken and shows nobody."
+    caveat: ClassVar[str] = (
+        "ID-Guard breaks what forgers make of the photo; it does not hide you from recognition of the photo itself."
+    )
+    disrupts: ClassVar[bool] = True
     paper: ClassVar[str] = PAPER
     template: ClassVar[Template] = CELEBA128
     needs: ClassVar[frozenset[str]] = frozenset()

@@ -1,0 +1,128 @@
+"""From a photo to its protected file: what a method is given, its run, and the export. No gradio, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from app import gallery, reveal
+from app import photo as photos
+from app.identities import Identities, default_file
+from app.panel import Member, Panel, as_seen_by, members
+from app.runtime import Runtime
+from app.scoring import JobError, Person, cosine, embed
+from engines.face import paste
+from engines.method import Run, Scene, Snapshot, run
+from engines.methods import method as method_of
+
+SAME_PERSON = "Target {name} looks like the person in the photo to {title}, so it was left out."
+
+
+@dataclass(frozen=True)
+class Request:
+    """One protect job. `reference`: another photo of the same person, as a gallery would hold it."""
+
+    person: Person
+    method: str = "tip-im"
+    params: dict[str, Any] = field(default_factory=dict)
+    targets: tuple[Person, ...] = ()
+    reference: Person | None = None
+    panel: Panel | None = None  # None: the default panel
+    seed: int = 0
+    far: float = 0.01
+    format: str = "PNG"
+    quality: int = 95
+    identity: str = ""  # for a method that writes one: a registered name, or its number as bits
+    key: str = reveal.DEFAULT_KEY
+    identities: Identities | None = None  # None: the user's own registry
+
+
+class Making:
+    """A request turned into a file. `notes` gathers what the person should know."""
+
+    def __init__(self, runtime: Runtime, request: Request, cancelled: Callable[[], bool] = lambda: False):
+        self.runtime, self.request, self.cancelled = runtime, request, cancelled
+        self.method = method_of(request.method)
+        self.panel = as_seen_by(request.method, request.panel, runtime.cards)
+        self.members, stand_ins = members(runtime, self.panel)
+        self.notes: list[str] = [*request.person.photo.notes, *stand_ins]
+        self.identities = request.identities or Identities(default_file())
+        self.message = self._message()
+        self.targets = self._targets()
+        self.crop = request.person.crop(self.method)
+
+    def _message(self) -> Tensor | None:
+        """The bits that the method writes, if it writes any."""
+        if "message" not in self.method.needs:
+            return None
+        return reveal.message(self.identities, self.request.identity, self.request.key)[1]
+
+    def _wanted(self) -> tuple[Person, ...]:
+        """Whom recognisers should see: the request's targets, or the one that a trained method aims at."""
+        if "targets" in self.method.needs:
+            return self.request.targets
+        if self.request.targets:
+            raise JobError(f"{self.method.title} knows only its own targets: set its setting `target` instead.")
+        aim = getattr(self.method, "aim", None)
+        settings = self.method.Params.read(self.request.params)
+        return (gallery.person(self.runtime, aim(settings)),) if aim else ()
+
+    def _targets(self) -> tuple[Person, ...]:
+        """The targets, less any that a surrogate takes for the person: towards them there is nothing to gain."""
+        kept = []
+        wanted = self._wanted()
+        for target in wanted:
+            alike = next((m for m in self.members if m.attacked and self._alike(m, target)), None)
+            if alike is None:
+                kept.append(target)
+            else:
+                self.notes.append(SAME_PERSON.format(name=target.name, title=alike.recogniser.card.title))
+        if wanted and not kept:
+            raise JobError("Every target looks like the person in the photo: choose another target.")
+        return tuple(kept)
+
+    def _alike(self, member: Member, target: Person) -> bool:
+        likeness = cosine(embed(member.recogniser, target), embed(member.recogniser, self.request.person))
+        return likeness >= member.recogniser.thresholds.get(0.01, 1.0)
+
+    def run(self) -> Run:
+        """The method at work: snapshots to come."""
+        request, pixels = self.request, self.crop.pixels.to(self.runtime.device)
+        return run(self.method, pixels, request.params, self._scene(), request.seed, self.cancelled)
+
+    def _scene(self) -> Scene:
+        """What the method is given: whom to attack and whom to resemble, or the words to write."""
+        if self.message is not None:
+            return Scene(message=self.message)
+        surrogates = [member.recogniser for member in self.members if member.attacked]
+        faces = [target.crop(self.method).pixels for target in self.targets]
+        return Scene(surrogates, torch.cat(faces).to(self.runtime.device) if faces else None)
+
+    def export(self, last: Snapshot, work: Run) -> tuple[bytes, dict[str, Any]]:
+        """The file to download, with everything that made it."""
+        pasted = paste(self.request.person.photo.pixels, self.crop, last.pixels.cpu())
+        settings = {
+            "larvatus": 1,
+            "provenance": work.provenance.as_dict(),
+            "face": {"box": [round(v, 1) for v in self.request.person.face.box]},
+            # An uploaded file's name may be a person's: it stays out of a file that will be shared.
+            "targets": [t.name if t.name in gallery.NAMES else "an uploaded photo" for t in self.targets],
+            "format": self.request.format,
+            "quality": self.request.quality if self.request.format == "JPEG" else None,
+        }
+        return photos.encode(pasted, self.request.format, self.request.quality, settings), settings
+
+
+def protected_file(runtime: Runtime, request: Request, cancelled: Callable[[], bool] = lambda: False) -> bytes:
+    """The protected file alone, without scores. Raises as `app.jobs.protect` does; JobError when cancelled."""
+    making = Making(runtime, request, cancelled)
+    with runtime.work:
+        work = making.run()
+        *_, last = work
+    if work.was_cancelled:
+        raise JobError("Stopped. Nothing was exported.")
+    return making.export(last, work)[0]
