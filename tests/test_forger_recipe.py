@@ -17,7 +17,10 @@ from engines.train import attributes, forgers
 from engines.train import parser as parsing
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
-from engines.train.forger_losses import OBJECTIVES, TAGS, Batch, Hisd, orthogonality, slope
+from engines.train.forger_losses import OBJECTIVES
+from engines.train.forger_terms import Batch, slope
+from engines.train.hisd_losses import TAGS, Hisd
+from engines.train.rel_losses import orthogonality
 from engines.train.supervised import Supervised, Task
 
 SHORT = forgers.Recipe(steps=2, batch=2, real=4, warm=1, width=8, size=64)
@@ -82,20 +85,32 @@ def test_the_rate_falls_over_the_second_half(faces, tmp_path):
     assert [work.rate_at(step) for step in (0, 50, 75, 100)] == pytest.approx([2e-4, 2e-4, 1e-4, 0])
 
 
-def test_hisd_shows_faces_of_one_value_and_asks_for_another(faces):
+def test_hisd_shows_faces_of_one_value_and_as_many_of_another(faces):
     labels, rng = faces.labels(Hisd.names), np.random.default_rng(0)
     objective, seen = OBJECTIVES["hisd"]("hisd", 64, 8), set()
     for _ in range(200):
-        index, asked = objective.draw(labels, 3, rng)
+        index, asked = objective.draw(labels, 4, rng)
         columns = [Hisd.names.index(name) for name in TAGS[asked["tag"]]]
-        rows = labels[index][:, columns]
-        if len(columns) == 1:
-            assert (rows[:, 0] == (asked["value"] == 0)).all()
-        else:
-            assert rows[:, asked["value"]].all() and (rows.sum(1) == 1).all()
+        for half, value in ((index[:2], asked["value"]), (index[2:], asked["aim"])):
+            rows = labels[half][:, columns]
+            if len(columns) == 1:
+                assert (rows[:, 0] == (value == 0)).all()
+            else:
+                assert rows[:, value].all() and (rows.sum(1) == 1).all()
         assert asked["aim"] != asked["value"]
         seen.add((asked["tag"], asked["value"], asked["aim"]))
     assert len(seen) == 2 + 2 + 6
+
+
+def test_hisd_s_critic_is_right_where_each_half_scores_high_for_its_own_value_alone():
+    objective = OBJECTIVES["hisd"]("hisd", 64, 8)
+    own = torch.tensor([[9.0, -9], [9, -9], [-9, 9], [-9, 9]])[:, None].expand(4, 2, 2)
+    objective._score = lambda pixels, batch, value: own
+    terms = objective.warm_terms(Batch(torch.zeros(4, 3, 64, 64), torch.zeros(4, 7), aim=1))
+    assert {name: float(value) for name, value in terms.items()} == {"real": 0, "wrong": 0}
+    objective._score = lambda pixels, batch, value: -own
+    terms = objective.warm_terms(Batch(torch.zeros(4, 3, 64, 64), torch.zeros(4, 7), aim=1))
+    assert {name: float(value) for name, value in terms.items()} == {"real": 20, "wrong": 20}
 
 
 def test_the_slope_and_orthogonality_are_those_by_hand():
