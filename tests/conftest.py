@@ -19,7 +19,7 @@ from engines.face import ARCFACE112
 from engines.methods import METHODS, id_guard
 from engines.methods.id_guard import IdGuard
 from engines.nets import hisd, stargan
-from engines.nets.id_guard import PerturbationGenerator
+from engines.nets.id_guard import EPSILON, PerturbationGenerator
 from engines.nets.parser import CLASSES
 from engines.recognise import Architecture, FaceNetwork
 
@@ -138,6 +138,8 @@ def guard(monkeypatch, forgers):
     """ID-Guard among the methods, with generators of random weights."""
     torch.manual_seed(0)
     nets = {name: PerturbationGenerator(128, 8, 1).eval().requires_grad_(False) for name in id_guard.STRATEGIES}
+    for net in nets.values():
+        net.prior.uniform_(-EPSILON, EPSILON)
     card = dataclasses.replace(checkpoint("sface"), id="id-guard", title="ID-Guard", kind="disruptor")
     monkeypatch.setattr(id_guard, "generators", lambda id, device: nets)
     monkeypatch.setattr(IdGuard, "checkpoints", (card,))

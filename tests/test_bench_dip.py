@@ -10,6 +10,7 @@ import torch
 from app import gallery, weights_watermark
 from app.bench import dip_scene
 from app.bench import dip_watermark as bench
+from app.bench.pixels import eight_bit, processed
 from engines.checkpoints import CheckpointError
 from engines.face import HEAD160, align
 from engines.identity import encode
@@ -89,8 +90,8 @@ def test_bits_and_identities_are_counted_by_hand(two, monkeypatch):
     logits[1, :3] *= -1  # three misread bits: one too many for the code
     marked = bench.Marked("x", scene.pixels, lambda pixels: logits, 0.0)
     assert scene.read(marked, scene.pixels) == {"bits": pytest.approx(0.97), "identities": 0.5}
-    eight = bench.processed(scene.pixels, lambda photo: photo)
-    assert torch.allclose(eight, dip_scene.eight_bit(scene.pixels), atol=1e-6)
+    eight = processed(scene.pixels, lambda photo: photo)
+    assert torch.allclose(eight, eight_bit(scene.pixels), atol=1e-6)
 
 
 def test_the_figures_of_the_card_are_the_rows(found):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engines.checkpoints import CheckpointError
+from engines.checkpoints import CheckpointError, checkpoint
 from engines.method import Scene, run
 from engines.methods import id_guard
 from engines.methods.id_guard import IdGuard, generator_of
-from engines.nets.id_guard import PerturbationGenerator
+from engines.nets.id_guard import PerturbationGenerator, Universal
 from engines.params import ParamError
 
 
@@ -52,6 +52,21 @@ def test_a_generator_is_read_off_its_tensors():
     assert torch.equal(again(pixels), net(pixels))
     with pytest.raises(CheckpointError, match="of another network"):
         generator_of({"main.0.weight": torch.zeros(1)})
+
+
+def test_a_file_holds_generators_and_universal_perturbations_by_name(monkeypatch):
+    net, card = PerturbationGenerator(64, 8, 1), checkpoint("sface")
+    state = {f"PG.{name}": tensor for name, tensor in net.state_dict().items()}
+    monkeypatch.setattr(id_guard, "trained", lambda id, kind: card)
+    monkeypatch.setattr(
+        id_guard, "load_state", lambda card: {**state, "CMUA.prior": torch.full((1, 3, 64, 64), 0.05)}
+    )
+    found = id_guard._generators("baselines", "cpu")
+    assert set(found) == {"PG", "CMUA"} and isinstance(found["CMUA"], Universal)
+    assert torch.allclose(found["CMUA"](torch.rand(2, 3, 64, 64), 0.02), torch.full((2, 3, 64, 64), 0.02))
+    monkeypatch.setattr(id_guard, "generators", lambda id, device: found)
+    with pytest.raises(CheckpointError, match="no generator of strategy S-I"):
+        list(run(IdGuard(), torch.rand(1, 3, 128, 128), {"strategy": "S-I"}, Scene()))
 
 
 def test_bad_settings_are_a_sentence(nets):

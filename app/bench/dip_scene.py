@@ -13,6 +13,7 @@ from torch import Tensor
 
 from app import gallery
 from app.bench.lfw import crops
+from app.bench.pixels import eight_bit
 from app.bench.tip_im import exported, found_again
 from app.runtime import Runtime
 from engines import measure
@@ -159,14 +160,3 @@ def sample(folder: Path, count: int, seed: int) -> tuple[LfwFace, ...]:
             first.setdefault(face.identity, face)
     names = random.Random(seed).sample(sorted(first), min(count, len(first)))
     return tuple(first[name] for name in names)
-
-
-def eight_bit(pixels: Tensor) -> Tensor:
-    """What a file keeps of pixels in [0, 1]."""
-    return (pixels.clamp(0, 1) * 255).round() / 255
-
-
-def processed(pixels: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """Crops (N, 3, S, S) in [0, 1], each as an 8-bit picture of its own through a distortion."""
-    whole = (pixels * 255).round().byte()
-    return torch.cat([change(one[None]) for one in whole]).float() / 255

@@ -16,8 +16,9 @@ from typing import Any
 
 from app import weights_watermark
 from app.bench.dip_paper import PAPER_ASR, PAPER_BITS, PAPER_CHANGED
-from app.bench.dip_scene import ATTACKS, BATCH, KEY, TARGETS, WATERMARKS, Bench, Marked, processed
+from app.bench.dip_scene import ATTACKS, BATCH, KEY, TARGETS, WATERMARKS, Bench, Marked
 from app.bench.lfw import crops
+from app.bench.pixels import processed
 from engines import distort, measure
 from engines.checkpoints import checkpoint, registry
 from engines.face import ARCFACE112, retarget

@@ -17,7 +17,7 @@ from engines.checkpoints import Checkpoint, checkpoint, load_state, stamped
 from engines.face import CELEBA128, Template
 from engines.manipulate import signed
 from engines.method import Budget, Scene, Snapshot
-from engines.nets.id_guard import EPSILON, PerturbationGenerator
+from engines.nets.id_guard import EPSILON, PerturbationGenerator, Universal
 from engines.once import Once, frozen, trained
 from engines.params import Params, knob
 from engines.tensors import fill, misfit
@@ -44,25 +44,30 @@ class IdGuardParams(Params):
     )
 
 
-def generator_of(state: Mapping[str, Tensor]) -> PerturbationGenerator:
+def generator_of(state: Mapping[str, Tensor]) -> PerturbationGenerator | Universal:
     """The generator that the tensors are of; CheckpointError where they are of another network."""
     try:
-        size, width = state["prior"].shape[-1], state["main.0.weight"].shape[0]
-        blocks = sum(name.endswith("main.0.weight") for name in state) - 1
-        net = PerturbationGenerator(size, width, blocks)
+        size = state["prior"].shape[-1]
+        if len(state) == 1:
+            net: PerturbationGenerator | Universal = Universal(size)
+        else:
+            blocks = sum(name.endswith("main.0.weight") for name in state) - 1
+            net = PerturbationGenerator(size, state["main.0.weight"].shape[0], blocks)
     except (LookupError, RuntimeError, ValueError, TypeError):
         raise misfit("it is no generator of perturbations") from None
     fill(net, dict(state))
     return net
 
 
-def _generators(id: str, device: str) -> dict[str, PerturbationGenerator]:
-    """A generator for each strategy, from one file."""
-    state, found = load_state(trained(id, "disruptor")), {}
-    for name in STRATEGIES:
-        part = {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")}
-        found[name] = generator_of(part)
-        frozen(found[name], device)
+def _generators(id: str, device: str) -> dict[str, PerturbationGenerator | Universal]:
+    """The generators of one file by their names, which come before the names of their tensors."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in load_state(trained(id, "disruptor")).items():
+        part, _, rest = name.partition(".")
+        parts.setdefault(part, {})[rest] = tensor
+    found = {part: generator_of(state) for part, state in parts.items()}
+    for net in found.values():
+        frozen(net, device)
     return found
 
 
@@ -105,10 +110,13 @@ class IdGuard:
         self, pixels: Tensor, params: IdGuardParams, scene: Scene, generator: torch.Generator
     ) -> Iterator[Snapshot]:
         """x + G(cat(x, δ_p)), or x + δ_p: (B, 3, 128, 128) -> one snapshot of the same shape."""
-        nets = generators(self.checkpoint, str(pixels.device))
+        prior = params.strategy == "P-Pert"
+        name, nets = "S-II" if prior else params.strategy, generators(self.checkpoint, str(pixels.device))
+        if name not in nets:
+            raise misfit(f"it holds no generator of strategy {name}")
         with torch.inference_mode():
-            if params.strategy == "P-Pert":
-                delta = (nets["S-II"].prior * params.epsilon / EPSILON).expand_as(pixels)
+            if prior:
+                delta = (nets[name].prior * params.epsilon / EPSILON).expand_as(pixels)
             else:
-                delta = nets[params.strategy](signed(pixels), params.epsilon)
+                delta = nets[name](signed(pixels), params.epsilon)
         yield Snapshot((pixels + delta / 2).clone(), 1, 1)

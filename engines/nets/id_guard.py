@@ -31,3 +31,14 @@ class PerturbationGenerator(nn.Module):
     def forward(self, pixels: Tensor, epsilon: float = EPSILON) -> Tensor:
         drawn = self.main(torch.cat([pixels, self.prior.expand(len(pixels), -1, -1, -1)], 1))
         return epsilon * torch.tanh(drawn.float())
+
+
+class Universal(nn.Module):
+    """One perturbation for every face: ID-Guard's prior δ_p used alone (P-Pert), and CMUA's watermark."""
+
+    def __init__(self, size: int = 128):
+        super().__init__()
+        self.prior = nn.Parameter(torch.zeros(1, 3, size, size))
+
+    def forward(self, pixels: Tensor, epsilon: float = EPSILON) -> Tensor:
+        return (self.prior * (epsilon / EPSILON)).expand_as(pixels)

@@ -1,0 +1,90 @@
+"""`bench id-guard`: Table I of ID-Guard on CelebA and LFW, robustness (Fig. 13), judges (Fig. 11), inpainting (V)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from torch import Tensor
+
+from app.bench.guard_scene import BASELINES, INPAINTERS, Bench, celeba, lfw, protections, repaired
+from app.bench.pixels import processed
+from app.runtime import Runtime
+from engines import manipulate
+from engines.checkpoints import checkpoint, registry
+from engines.distort import SURVIVAL, real_jpeg
+from engines.manipulate import FORGERS
+
+JUDGE, OTHERS = "compact-inception", ("dlib-resnet", "compact-edgenext")
+BLUR = next(distortion for distortion in SURVIVAL if distortion.id == "blur3")
+CHANGES = {"JPEG 85": lambda picture: real_jpeg(picture, 85), BLUR.label: BLUR.apply}
+
+
+def rows_of(bench: Bench, name: str, protected: Tensor, seconds: float, inpainted: int) -> Iterator[dict[str, Any]]:
+    """A method's rows: Table I, its mean, after each change, and what is left after inpainting."""
+    common = {"data": bench.faces.name, "method": name}
+    for change in (None, *CHANGES):
+        seen = protected if change is None else processed(protected, CHANGES[change])
+        found = []
+        for forger in bench.forgers:
+            forged = bench.forged(forger, seen)
+            row = {**common, "change": change or "none", "forger": forger.card.id, **bench.compared(forger, forged)}
+            if change is None:
+                misled = bench.misled(forged)
+                row |= {f"misled {id}": share for id, share in misled.items()}
+            found.append(row)
+            yield row
+            for paint in INPAINTERS if change is None and inpainted else ():
+                some = repaired(forged[:inpainted], bench.components[:inpainted], INPAINTERS[paint])
+                yield {**common, "change": paint, "forger": forger.card.id, **bench.compared(forger, some)}
+        figures = {key: mean(row[key] for row in found) for key in found[0] if isinstance(found[0][key], float)}
+        yield {**common, "change": change or "none", "forger": "mean", **figures, "seconds": seconds}
+
+
+def tables(folder: Path, count: int, seed: int, only: list[str] | None, inpainted: int) -> dict[str, Any]:
+    """All rows that are asked for."""
+    runtime, forgers = Runtime(), [manipulate.forger(id) for id in FORGERS]
+    judge, others = runtime.recogniser(JUDGE), [runtime.recogniser(id) for id in OTHERS]
+    ways = protections(BASELINES in registry())
+    rows: list[dict[str, Any]] = []
+    for faces in (celeba(folder, count), lfw(folder, count, seed)):
+        bench = Bench(faces, forgers, judge, others)
+        for name in only or ways:
+            start = time.perf_counter()
+            protected = bench.protected(ways[name])
+            seconds = (time.perf_counter() - start) / len(protected)
+            rows += rows_of(bench, name, protected, seconds, inpainted)
+    return {"rows": rows, "provenance": _provenance(count, seed)}
+
+
+def _provenance(count: int, seed: int) -> dict[str, Any]:
+    ids = ["id-guard", *([BASELINES] if BASELINES in registry() else []), *FORGERS, "attributes", "parser"]
+    cards = [checkpoint(id) for id in (*ids, JUDGE, *OTHERS)]
+    return {
+        "command": f"python -m app bench id-guard --data DIR --faces {count}",
+        "seed": seed,
+        "data": "CelebA, people never trained on; LFW, one face of each identity",
+        "faces": count,
+        "checkpoints": [{"id": card.id, "sha256": card.sha256} for card in cards],
+    }
+
+
+def add_parser(names: Any) -> None:
+    """`bench id-guard`."""
+    parser = names.add_parser("id-guard", help="what forgers make of protected faces (Table I), on CelebA and LFW")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the CelebA and LFW parquet files")
+    parser.add_argument("--faces", type=int, default=500, help="of each data set")
+    parser.add_argument("--inpainted", type=int, default=50, help="faces whose forgeries are also inpainted")
+    parser.add_argument("--only", nargs="+", metavar="METHOD", help="such as 'ID-Guard (S-II)' (without it: all)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.set_defaults(func=_run)
+
+
+def _run(args: Any) -> dict[str, Any]:
+    known = protections(BASELINES in registry())
+    if unknown := [name for name in args.only or () if name not in known]:
+        raise ValueError(f"There is no method {unknown[0]!r} here: choose from {', '.join(known)}.")
+    return tables(args.data, args.faces, args.seed, args.only, args.inpainted)

@@ -1,0 +1,73 @@
+"""The bench of ID-Guard on two faces, with forgers and generators of random weights: who is compared with what."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from app.bench import guard_scene, id_guard
+from app.bench.guard_scene import INPAINTERS, Bench, Faces, repaired
+from engines import manipulate
+from engines.face import CELEBA128, align
+from engines.nets.parser import CLASSES
+
+
+@pytest.fixture
+def bench(runtime, astronaut, hopper, guard, forgers, monkeypatch):
+    shown = torch.full((2, 128, 128), CLASSES.index("skin"))
+    shown[:, 60:70, 40:90] = CLASSES.index("nose")
+    monkeypatch.setattr(guard_scene, "parts", lambda pixels: shown[: len(pixels)])
+    people = (astronaut, hopper)
+    pixels = torch.cat([align(one.photo.pixels, one.landmarks, CELEBA128).pixels for one in people])
+    members = [manipulate.forger(id) for id in forgers]
+    judge = runtime.recogniser(id_guard.JUDGE)
+    return Bench(Faces("two", pixels, torch.zeros(2, 5)), members, judge, [runtime.recogniser("compact-edgenext")])
+
+
+def test_the_unprotected_are_the_zero_of_every_column(bench):
+    rows = list(id_guard.rows_of(bench, "unprotected", bench.faces.pixels, 0.1, 0))
+    plain = [row for row in rows if row["change"] == "none"]
+    assert [row["forger"] for row in plain] == ["stargan", "hisd", "mean"]
+    for row in plain:
+        assert row["L2"] == 0 and row["ID sim"] == pytest.approx(1, abs=1e-5) and row["DSR"] == 0
+    changed = [row for row in rows if row["change"] != "none"]
+    assert {row["change"] for row in changed} == set(id_guard.CHANGES) and all(row["L2"] > 0 for row in changed)
+    assert plain[-1]["seconds"] == 0.1 and 0 <= plain[0]["misled compact-edgenext"] <= 1
+
+
+def test_every_face_gets_the_next_edit(bench):
+    asked = []
+    forger = bench.forgers[0]
+    real = forger.forge
+    forger.forge = lambda pixels, edit, labels: asked.append((edit, len(pixels))) or real(pixels, edit, labels)
+    bench.forged(forger, bench.faces.pixels)
+    assert asked == [(edit, 1) for edit in forger.edits[:2]]
+
+
+def test_protections_stay_in_the_ball(bench):
+    ways = guard_scene.protections(baselines=False)
+    assert list(ways) == ["unprotected", "Disrupting", "ID-Guard (S-I)", "ID-Guard (S-II)", "ID-Guard (P-Pert)"]
+    for name, protect in ways.items():
+        moved = (bench.protected(protect) - bench.faces.pixels).abs().max()
+        assert moved <= 0.025 + 0.5 / 255 + 1e-6 and (moved > 0.004) == (name != "unprotected")
+
+
+@pytest.mark.parametrize("inpaint", INPAINTERS.values())
+def test_inpainting_fills_the_hole_and_nothing_else(inpaint):
+    picture = torch.from_numpy(np.linspace(0, 1, 32)[None, None, None].repeat(3, 1).repeat(32, 2)).float()
+    hole = torch.zeros(1, 1, 32, 32)
+    hole[..., 12:18, 12:18] = 1
+    damaged = torch.where(hole.bool(), torch.ones_like(picture), picture)
+    done = repaired(damaged, hole, inpaint)
+    outside = ~hole.bool().expand_as(done)
+    assert torch.equal(done[outside], ((picture * 255).round() / 255)[outside])
+    assert (done - picture).abs().max() < 0.1 < (damaged - picture).abs().max()
+
+
+def test_an_unknown_method_is_named(guard, forgers):
+    class Args:
+        only = ["ID-Guard (S-9)"]
+
+    with pytest.raises(ValueError, match="choose from unprotected, Disrupting"):
+        id_guard._run(Args())
