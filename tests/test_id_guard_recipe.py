@@ -16,6 +16,7 @@ from engines.nets.id_guard import EPSILON, PerturbationGenerator
 from engines.nets.parser import CLASSES
 from engines.train import disrupt, id_guard, idm, prior, weighting
 from engines.train.datasets import DataError
+from engines.train.opponents import Opponents
 from tests.test_forger_recipe import faces, same, state  # noqa: F401  (faces is a fixture)
 
 
@@ -75,7 +76,7 @@ def test_distances_are_means_over_the_mask():
 
 
 @pytest.fixture(scope="module")
-def bench() -> id_guard.Bench:
+def bench() -> Opponents:
     """Two small random forgers, one bundled recogniser, and a parser that takes the middle for the nose."""
     torch.manual_seed(0)
     card = checkpoint("sface")
@@ -88,7 +89,7 @@ def bench() -> id_guard.Bench:
         parts[:, 40:90, 40:90] = CLASSES.index("nose")
         return parts
 
-    return id_guard.Bench((one, two), torch.tensor([1.0, 10.0]), (recognise.load("compact-vgg"),), parse)
+    return Opponents((one, two), torch.tensor([1.0, 10.0]), (recognise.load("compact-vgg"),), parse)
 
 
 SHORT = id_guard.Recipe(steps=2, batch=2, width=8)

@@ -110,15 +110,14 @@ class RelDiscriminator(nn.Module):
         first = nn.Conv2d(2 * inputs + labels, hidden, 1)
         self.convs_cls = nn.Sequential(first, nn.LeakyReLU(0.01), nn.Conv2d(hidden, 1, 1))
 
-    def real(self, pixels: Tensor) -> Tensor:
-        """How real each patch looks: (N, 1, S / 64, S / 64)."""
-        return self.conv_adv(self.convs(pixels))
+    def real(self, maps: Tensor) -> Tensor:
+        """How real each patch looks: (N, 1, S / 64, S / 64). `maps` are what `convs` makes of pictures."""
+        return self.conv_adv(maps)
 
     def matches(self, before: Tensor, after: Tensor, change: Tensor) -> Tensor:
-        """Whether `after` is `before` with the change: (N, 1, S / 64, S / 64)."""
-        maps = torch.cat([self.convs(before), self.convs(after)], 1)
-        return self.convs_cls(labelled(maps, change))
+        """Whether `after` is `before` with the change, both maps: (N, 1, S / 64, S / 64)."""
+        return self.convs_cls(labelled(torch.cat([before, after], 1), change))
 
-    def interpolated(self, pixels: Tensor) -> Tensor:
+    def interpolated(self, maps: Tensor) -> Tensor:
         """How far between two attributes a picture lies: (N, 1)."""
-        return self.conv_int(self.convs(pixels)).flatten(1).mean(1, keepdim=True)
+        return self.conv_int(maps).flatten(1).mean(1, keepdim=True)

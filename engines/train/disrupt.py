@@ -1,18 +1,31 @@
 """Disruptions that ID-Guard is compared with and that no generator makes: Disrupting, and CMUA's watermark.
 
-Faces are (N, 3, S, S) in [-1, 1], perturbations in [-ε, ε].
+    python -m engines.train.disrupt --data DIR --out FOLDER
+
+makes CMUA's watermark against the bundled forgers and saves it in FOLDER; Disrupting needs no training. Faces are
+(N, 3, S, S) in [-1, 1], perturbations in [-ε, ε].
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import argparse
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from engines.checkpoints import CheckpointError
+from engines.edits import LABELS
 from engines.manipulate import Forger, signed, unsigned
 from engines.nets.id_guard import EPSILON
+from engines.train import kept
+from engines.train.celeba import Celeba
+from engines.train.datasets import DataError
+from engines.train.opponents import bundled, success
 from engines.train.prior import pgd
 
 STEPS = 10
@@ -74,3 +87,39 @@ def _attacked(forger: Forger, edit: str, labels: Tensor, pixels: Tensor, start: 
         slope = torch.autograd.grad(loss, delta)[0]
         delta = (delta + epsilon / 5 * slope.sign()).detach().clamp(-epsilon, epsilon)
     return delta
+
+
+def batches(faces: Celeba, count: int, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """`count` batches of `size` faces in [-1, 1] and their labels, drawn by the seed."""
+    labels = faces.labels(LABELS).astype(np.float32)
+    for step in range(count):
+        index = np.random.default_rng((seed, step)).choice(len(faces), size, replace=False)
+        yield signed(faces.pixels(index, 128)), torch.from_numpy(labels[index])
+
+
+def main() -> None:
+    """Make CMUA's watermark."""
+    parser = argparse.ArgumentParser(description="Make CMUA's watermark, a baseline of ID-Guard.")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--batches", type=int, default=60)
+    parser.add_argument("--size", type=int, default=8, help="faces a batch")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    try:
+        faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
+        against = bundled("cpu")
+    except (DataError, CheckpointError) as error:
+        raise SystemExit(str(error)) from None
+    began = time.process_time()
+    mark = cmua(against.forgers, batches(faces, args.batches, args.size, args.seed), seed=args.seed)
+    seconds = round(time.process_time() - began)
+    found = success(against, lambda pixels: mark, test)
+    recipe = {"batches": args.batches, "size": args.size, "seed": args.seed, "loss": "output"}
+    log = {"recipe": recipe, "device": "cpu", "done": args.batches, "seconds": seconds, "history": [found]}
+    kept.write(args.out, {"prior": mark}, {"prior": mark}, log)
+    print(f"CMUA {found} {seconds} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -64,7 +64,7 @@ class Training:
         self.generator, self.critic = self.objective.generator.to(device), self.objective.critic.to(device)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
         self.labels = faces.labels(self.objective.names)
-        self.optimisers = [torch.optim.Adam(part, lr=recipe.rate, betas=(0.5, 0.999)) for part in self._parts()]
+        self.optimisers = self._optimisers()
         self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
         self._resume()
 
@@ -74,6 +74,9 @@ class Training:
         fast = [p for name, p in self.generator.named_parameters() if not name.startswith("mappers")]
         groups = [{"params": fast, "share": 1.0}, *([{"params": slow, "share": 0.01}] if slow else [])]
         return [groups, [{"params": list(self.critic.parameters()), "share": 1.0}]]
+
+    def _optimisers(self) -> list[torch.optim.Optimizer]:
+        return [torch.optim.Adam(part, lr=self.recipe.rate, betas=(0.5, 0.999)) for part in self._parts()]
 
     def _state(self) -> dict[str, nn.Module]:
         return {"generator": self.generator, "critic": self.critic, "average": self.average}

@@ -1,7 +1,8 @@
 """The recipe of ID-Guard: Algorithm 1, with strategy S-I or S-II and the prior perturbation trained beside it.
 
     python -m engines.train.prior --data DIR --out PRIOR
-    python -m engines.train.id_guard --data DIR --prior PRIOR --out FOLDER [--strategy S-II] [--robust]
+    python -m engines.train.id_guard --data DIR --prior PRIOR --out FOLDER [--strategy S-I] [--robust]
+    python -m engines.train.id_guard --data DIR --prior PRIOR --out FOLDER --baseline PG
 
 `--data` holds the CelebA parquet files. The forgers, the face parser and the surrogates are the bundled ones; judges
 take no part. δ_p starts as the mean perturbation that PGD finds against a network that only reconstructs faces.
@@ -21,23 +22,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engines import distort, manipulate, recognise
+from engines import distort
 from engines.checkpoints import CheckpointError
 from engines.edits import LABELS
-from engines.manipulate import FORGERS, Forger, signed, unsigned
-from engines.measure import defended, l2_face
-from engines.method import MethodError, check_surrogates
+from engines.manipulate import signed, unsigned
+from engines.method import MethodError
 from engines.nets.id_guard import EPSILON, PerturbationGenerator
-from engines.nets.parser import FACE, mask
-from engines.parse import parts
-from engines.recognise import Recogniser
 from engines.train import idm, kept
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
+from engines.train.opponents import Opponents, bundled, success
 from engines.train.prior import prior, surrogate
-from engines.train.weighting import PRIORS, hardness, least_norm
+from engines.train.weighting import hardness, least_norm
 
-SURROGATES = ("compact-vgg", "compact-vovnet", "compact-ir-se")
 JPEG = (60, 95)  # qualities of the JPEG-robust option
 
 
@@ -63,29 +60,20 @@ LOSSES: dict[str, Callable[[idm.Terms], Tensor]] = {
     "output": lambda terms: -terms.parts,  # PG (Huang et al., AAAI 2021), simplified: M_s stays as it is
     "output and features": lambda terms: -terms.parts - terms.features,  # IAP (Zhu et al., TIFS 2023)
 }
+BASELINES = {"PG": "output", "IAP": "output and features"}
 CONFIGS = {"cpu": Recipe(steps=1500, batch=4), "gpu": Recipe(steps=20000, batch=32, rate=2e-4)}
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What a training works against: forgers with their α, recognisers, and who names the parts of a face."""
-
-    forgers: tuple[Forger, ...]
-    priors: Tensor
-    members: tuple[Recogniser, ...]
-    parse: Callable[[Tensor], Tensor]
 
 
 class Training:
     """One training: state, a step at a time, checkpoints in a folder."""
 
-    def __init__(self, recipe: Recipe, faces: Celeba, bench: Bench, folder: Path, device: str = "cpu"):
-        self.recipe, self.faces, self.bench, self.folder, self.device = recipe, faces, bench, Path(folder), device
+    def __init__(self, recipe: Recipe, faces: Celeba, against: Opponents, folder: Path, device: str = "cpu"):
+        self.recipe, self.faces, self.against, self.folder, self.device = recipe, faces, against, Path(folder), device
         torch.manual_seed(recipe.seed)
         self.net = PerturbationGenerator(128, recipe.width).to(device)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=recipe.rate)
         self.labels = faces.labels(LABELS).astype(np.float32)
-        self.performance = torch.full((len(bench.forgers),), 0.5)  # K of Eq. 13, of the step before
+        self.performance = torch.full((len(against.forgers),), 0.5)  # K of Eq. 13, of the step before
         self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
         self._resume()
 
@@ -127,11 +115,11 @@ class Training:
         protected = self._protected(pixels, rng)
         leaf = protected.detach().requires_grad_()
         found, slopes = [], []
-        for forger in self.bench.forgers:
+        for forger in self.against.forgers:
             edit = forger.edits[int(rng.integers(len(forger.edits)))]
             twice = [torch.cat([one, one]) for one in (labels, pixels)]
-            before = idm.clean(forger, edit, twice[0], twice[1], self.bench.members)
-            terms = idm.terms(before, leaf, where, self.bench.members)
+            before = idm.clean(forger, edit, twice[0], twice[1], self.against.members)
+            terms = idm.terms(before, leaf, where, self.against.members)
             slopes.append(torch.autograd.grad(LOSSES[self.recipe.loss](terms), leaf)[0])
             found.append(terms)
         weights = self.weights(slopes)
@@ -150,7 +138,7 @@ class Training:
         if self.recipe.loss != "idm":
             whole = torch.ones_like(pixels[:, :1]).repeat(2, 1, 1, 1)
             return idm.Masks(whole, whole)
-        found = idm.masks(pixels, self.bench.parse, self.bench.members[0])
+        found = idm.masks(pixels, self.against.parse, self.against.members[0])
         return idm.Masks(*(torch.cat([one, one]) for one in (found.parts, found.heat)))
 
     def weights(self, slopes: list[Tensor]) -> Tensor:
@@ -159,12 +147,12 @@ class Training:
             return torch.full((len(slopes),), 1 / len(slopes))
         if self.recipe.strategy == "S-I":
             return least_norm(torch.stack([slope.flatten() for slope in slopes]))
-        weights = hardness(self.performance, self.bench.priors)
+        weights = hardness(self.performance, self.against.priors)
         return weights / weights.sum().clamp_min(1e-12)
 
     def _log(self, found: list[idm.Terms], weights: Tensor) -> dict[str, float]:
         out: dict[str, float] = {}
-        for forger, terms, weight in zip(self.bench.forgers, found, weights.tolist(), strict=True):
+        for forger, terms, weight in zip(self.against.forgers, found, weights.tolist(), strict=True):
             named: dict[str, Any] = {"λ": weight, **vars(terms)}
             values = {name: float(torch.as_tensor(value).detach()) for name, value in named.items()}
             out |= {f"{forger.card.id} {name}": value for name, value in values.items()}
@@ -194,38 +182,15 @@ class Training:
         return time.process_time() if self.device == "cpu" else time.monotonic()
 
 
-@torch.no_grad()
 def held_out(training: Training, test: Celeba, faces: int = 40) -> dict[str, float]:
-    """DSR of each forger with G and with δ_p, over its edits, on people never trained on (the surrogates judge)."""
-    index = np.arange(faces) * (len(test) // faces)
-    pixels = signed(test.pixels(index, 128)).to(training.device)
-    labels = torch.from_numpy(test.labels(LABELS)[index].astype(np.float32)).to(training.device)
-    face = mask(training.bench.parse(unsigned(pixels)), FACE)
-    net, out = training.net, {}
-    for name, delta in (("G", net(pixels)), ("P", net.prior)):
-        protected = unsigned((pixels + delta).clamp(-1, 1))
-        for forger in training.bench.forgers:
-            rates = [
-                _rate(forger, edit, labels, unsigned(pixels), protected, face, training.bench.members)
-                for edit in forger.edits
-            ]
-            out[f"DSR {name} {forger.card.id}"] = round(float(np.mean(rates)), 4)
+    """DSR of each forger with G and with δ_p, on people never trained on."""
+    net = training.net
+    ways: dict[str, Callable[[Tensor], Tensor]] = {"G": net, "P": lambda pixels: net.prior}
+    out: dict[str, float] = {}
+    for name, perturb in ways.items():
+        found = success(training.against, perturb, test, faces, training.device)
+        out |= {f"DSR {name} {id}": rate for id, rate in found.items()}
     return out
-
-
-def _rate(
-    forger: Forger,
-    edit: str,
-    labels: Tensor,
-    pixels: Tensor,
-    protected: Tensor,
-    face: Tensor,
-    members: tuple[Recogniser, ...],
-) -> float:
-    one, two = (forger.forge(some, edit, labels) for some in (pixels, protected))
-    seen = zip(*(idm.identities(members, signed(some)) for some in (one, two)), strict=True)
-    similarity = torch.stack([(a * b).sum(1) for a, b in seen]).mean(0)
-    return float(defended(l2_face(one, two, face), similarity).float().mean())
 
 
 def main() -> None:
@@ -236,6 +201,7 @@ def main() -> None:
     parser.add_argument("--prior", type=Path, required=True, help="folder of engines.train.prior")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--strategy", choices=("S-I", "S-II"), default="S-II")
+    parser.add_argument("--baseline", choices=list(BASELINES), help="train this instead, all forgers alike")
     parser.add_argument("--robust", action="store_true", help="JPEG between protecting and forging")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int)
@@ -244,13 +210,11 @@ def main() -> None:
     args = parser.parse_args()
     asked = {name: value for name in ("steps", "batch") if (value := getattr(args, name)) is not None}
     recipe = replace(CONFIGS[args.config], strategy=args.strategy, robust=args.robust, seed=args.seed, **asked)
+    if args.baseline:
+        recipe = replace(recipe, strategy="equal", loss=BASELINES[args.baseline])
     try:
         faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
-        members = tuple(recognise.load(id, args.device) for id in SURROGATES)
-        check_surrogates(members)
-        forgers = tuple(manipulate.forger(id, args.device) for id in FORGERS)
-        work = Bench(forgers, torch.tensor([PRIORS[id] for id in FORGERS]), members, parts)
-        training = Training(recipe, faces, work, args.out, args.device)
+        training = Training(recipe, faces, bundled(args.device), args.out, args.device)
         if not training.done:
             training.start(prior(surrogate(args.prior, args.device), faces))
         training.run(test)

@@ -6,21 +6,40 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engines.edits import LABELS
 from engines.nets import relgan
 from engines.train.forger_terms import Batch, Terms, any_faces, between, slope, started, total
+from engines.train.star_losses import TAUGHT
+
+
+class Taught(relgan.RelDiscriminator):
+    """RelGAN's critic with one head more, which names attributes; only a training needs it."""
+
+    def __init__(self, labels: int, width: int, hidden: int):
+        super().__init__(labels, width, hidden=hidden)
+        self.names = nn.Conv2d(self.conv_adv.in_channels, labels, 1)
+
+    def attributes(self, maps: Tensor) -> Tensor:
+        """Logits (N, L)."""
+        return self.names(maps).mean((2, 3))
 
 
 class Rel:
-    """RelGAN's losses: least squares, matching of the change, interpolation 1, cycle and self 10, orthogonality."""
+    """RelGAN's losses: least squares, matching of the change, interpolation 1, cycle and self 10, orthogonality.
+
+    Unlike in the paper, the critic also names attributes, which counts TAUGHT times, and the generator is asked for
+    them by name, as StarGAN's is: after 400 steps of matching alone the sum of its two terms was 0.78, with three
+    times the rate 0.74, where a constant gives 0.80.
+    """
 
     names = LABELS
 
     def __init__(self, id: str, size: int, width: int):
         self.generator: Any = relgan.RelGan(len(LABELS), width)
-        self.critic: Any = started(relgan.RelDiscriminator(len(LABELS), 16, hidden=256))
+        self.critic: Any = started(Taught(len(LABELS), 24, hidden=256))
 
     def draw(self, labels: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, int]]:
         """Which faces a step shows, and what is asked of all of them."""
@@ -28,30 +47,40 @@ class Rel:
 
     def generator_terms(self, batch: Batch) -> Terms:
         """What the generator lowers."""
-        a, change = batch.pixels, batch.labels.roll(1, 0) - batch.labels
+        a, change, critic = batch.pixels, batch.labels.roll(1, 0) - batch.labels, self.critic
         share = torch.rand(len(a), 1, device=a.device)
         made, own = self.generator(a, change), self.generator(a, torch.zeros_like(change))
         part = self.generator(a, share * change)
         self.made, self.own, self.part, self.share = made, own, part, share
+        maps = critic.convs(made)
         return {
-            "real": (self.critic.real(made).float() - 1).square().mean(),
-            "match": (self.critic.matches(a, made, change).float() - 1).square().mean(),
-            "part": self.critic.interpolated(part).float().square().mean(),
+            "real": (critic.real(maps).float() - 1).square().mean(),
+            "match": (critic.matches(critic.convs(a), maps, change).float() - 1).square().mean(),
+            "class": self._named(maps, batch.labels.roll(1, 0)),
+            "part": critic.interpolated(critic.convs(part)).float().square().mean(),
             "back": 10 * (self.generator(made, -change) - a).abs().mean(),
             "own": 10 * (own - a).abs().mean(),
             "orthogonal": 1e-4 * orthogonality(self.generator),
         }
 
     def warm_terms(self, batch: Batch) -> Terms:
-        """What the critic lowers before anything is forged: true pairs score 1, four kinds of wrong ones 0."""
-        a, labels = batch.pixels, batch.labels
+        """What the critic lowers before anything is forged."""
+        return self._taught(self.critic.convs(batch.pixels), batch.labels)
+
+    def _taught(self, a: Tensor, labels: Tensor) -> Terms:
+        """From maps of real faces: true pairs score 1, four kinds of wrong ones 0; and the names of attributes."""
         b, c = (a.roll(k, 0) for k in (1, 2))
         to_b, to_c = (labels.roll(k, 0) - labels for k in (1, 2))
         wrong = [(c, b, to_b), (a, c, to_b), (a, b, to_c), (a, b, to_b - to_c)]
         return {
             "match": (self.critic.matches(a, b, to_b).float() - 1).square().mean(),
             "wrong": total(self.critic.matches(*pair).float().square().mean() for pair in wrong),
+            "class": TAUGHT * self._named(a, labels),
         }
+
+    def _named(self, maps: Tensor, labels: Tensor) -> Tensor:
+        found = self.critic.attributes(maps).float()
+        return F.binary_cross_entropy_with_logits(found, labels, reduction="sum") / len(labels)
 
     def first_terms(self, batch: Batch) -> Terms:
         """What the generator lowers before it forges: no change gives the face back."""
@@ -59,20 +88,21 @@ class Rel:
 
     def critic_terms(self, batch: Batch, real: Batch) -> Terms:
         """What the critic lowers; `real` holds the batch's faces and more."""
-        a, critic = batch.pixels, self.critic
-        change, made = batch.labels.roll(1, 0) - batch.labels, self.made.detach()
+        critic, change = self.critic, batch.labels.roll(1, 0) - batch.labels
+        maps, made = critic.convs(real.pixels), critic.convs(self.made.detach())
         low = self.share < 0.5
         aim = torch.where(low, self.share, 1 - self.share)
-        end = torch.where(low, critic.interpolated(self.own.detach()), critic.interpolated(made))
-        part = critic.interpolated(self.part.detach()).float()
-        with torch.autocast(a.device.type, enabled=False):
-            middle = between(a, made)
-            penalty = 150 * (slope(critic.real(middle), middle) - 1).square().mean()
+        own = critic.convs(self.own.detach())
+        end = torch.where(low, critic.interpolated(own), critic.interpolated(made))
+        part = critic.interpolated(critic.convs(self.part.detach())).float()
+        with torch.autocast(change.device.type, enabled=False):
+            middle = between(batch.pixels, self.made)
+            penalty = 150 * (slope(critic.real(critic.convs(middle)), middle) - 1).square().mean()
         return {
-            **self.warm_terms(real),
-            "real": (critic.real(real.pixels).float() - 1).square().mean(),
+            **self._taught(maps, real.labels),
+            "real": (critic.real(maps).float() - 1).square().mean(),
             "made": critic.real(made).float().square().mean(),
-            "unlike": critic.matches(a, made, change).float().square().mean(),
+            "unlike": critic.matches(maps[: len(made)], made, change).float().square().mean(),
             "part": (part - aim).square().mean() + end.float().square().mean(),
             "penalty": penalty,
         }
