@@ -94,12 +94,13 @@ def _origin(card: Checkpoint, log: dict[str, Any]) -> str:
     module = f"engines.train.{RECIPES[card.id]}" if card.id in RECIPES else f"engines.train.forgers {card.id}"
     units = ("epochs", recipe["epochs"]) if "epochs" in recipe else ("steps", recipe["steps"])
     more = ", ".join(f"{name} {value}" for name, value in recipe.items() if name != units[0])
+    note = f"; {log['seconds_note']}" if "seconds_note" in log else ""
     return (
         "## Data and recipe\n\n"
         f"- Data: {card.trained_on}. The people it is measured on were never trained on.\n"
         f"- Command: `python -m {module} --data DIR --out run --{units[0]} {units[1]}`; {more}.\n"
         f"- Took {log['seconds']:,} s on {'one CPU core' if log['device'] == 'cpu' else 'one GPU'}, "
-        f"for {log['done']:,} of {units[1]:,} {units[0]}."
+        f"for {log['done']:,} of {units[1]:,} {units[0]}{note}."
     )
 
 

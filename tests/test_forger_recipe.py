@@ -105,12 +105,23 @@ def test_hisd_shows_faces_of_one_value_and_as_many_of_another(faces):
 def test_hisd_s_critic_is_right_where_each_half_scores_high_for_its_own_value_alone():
     objective = OBJECTIVES["hisd"]("hisd", 64, 8)
     own = torch.tensor([[9.0, -9], [9, -9], [-9, 9], [-9, 9]])[:, None].expand(4, 2, 2)
-    objective._score = lambda pixels, batch, value: own
+    objective._score = lambda seen, batch, value: own
     terms = objective.warm_terms(Batch(torch.zeros(4, 3, 64, 64), torch.zeros(4, 7), aim=1))
-    assert {name: float(value) for name, value in terms.items()} == {"real": 0, "wrong": 0}
-    objective._score = lambda pixels, batch, value: -own
+    assert (float(terms["real"]), float(terms["wrong"])) == (0, 0)
+    objective._score = lambda seen, batch, value: -own
     terms = objective.warm_terms(Batch(torch.zeros(4, 3, 64, 64), torch.zeros(4, 7), aim=1))
-    assert {name: float(value) for name, value in terms.items()} == {"real": 20, "wrong": 20}
+    assert (float(terms["real"]), float(terms["wrong"])) == (20, 20)
+
+
+def test_hisd_s_forgeries_shall_show_the_aim_and_keep_the_rest():
+    objective = OBJECTIVES["hisd"]("hisd", 64, 8)
+    face = torch.tensor([[1.0, 0, 0, 1, 0, 1, 0]])  # bangs, blond, male
+    for tag, aim, expected in (
+        (0, 1, [0, 0, 0, 1, 0, 1, 0]),
+        (1, 0, [1, 1, 0, 1, 0, 1, 0]),
+        (2, 0, [1, 0, 1, 0, 0, 1, 0]),
+    ):
+        assert objective.wanted(Batch(torch.zeros(1), face, tag, 0, aim)).tolist() == [expected]
 
 
 def test_the_slope_and_orthogonality_are_those_by_hand():

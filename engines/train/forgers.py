@@ -51,7 +51,6 @@ class Recipe:
 
 
 CONFIGS = {"cpu": Recipe(steps=4000, batch=8, warm=300), "gpu": Recipe(steps=40000, batch=16, real=48)}
-WARM = {"hisd": 600}  # its critic learns slower: a third of its steps are about each tag
 
 
 class Training:
@@ -213,8 +212,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     asked = {name: value for name in ("steps", "batch", "seed") if (value := getattr(args, name)) is not None}
-    config = CONFIGS[args.config]
-    recipe = replace(config, warm=WARM.get(args.id, config.warm), **asked)
+    recipe = replace(CONFIGS[args.config], **asked)
     try:
         faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
     except DataError as error:
