@@ -25,7 +25,7 @@ from app.runtime import Runtime
 from app.scoring import Person, Scorer
 from engines import explain, measure
 from engines.distort import SURVIVAL
-from engines.face import FaceCrop, paste, retarget
+from engines.face import FaceCrop, retarget
 from engines.method import Snapshot
 
 LIVE_UPDATES = 10  # pictures and curve points in one run
@@ -87,10 +87,9 @@ class Protect(Making):
 
     def _progress(self, snapshot: Snapshot) -> Progress:
         """The picture so far, and a quick estimate of the scores on the 8-bit crop."""
-        pasted = paste(self.request.person.photo.pixels, self.crop, snapshot.pixels.cpu())
         eight_bit = (snapshot.pixels.cpu() * 255).round() / 255
         self.curves.append(Curve(snapshot.step, {m.id: self._estimate(m, eight_bit) for m in self.members}))
-        return self._stage("Making the mask", snapshot, window_of(pasted, self.window))
+        return self._stage("Making the mask", snapshot, window_of(self.pasted(snapshot.pixels), self.window))
 
     def _estimate(self, member: Member, pixels: Tensor) -> tuple[float, float | None]:
         recogniser = member.recogniser

@@ -18,6 +18,7 @@ from app.scoring import JobError, Person, cosine, embed
 from engines.face import paste
 from engines.method import Run, Scene, Snapshot, run
 from engines.methods import method as method_of
+from engines.parse import head
 
 SAME_PERSON = "Target {name} looks like the person in the photo to {title}, so it was left out."
 
@@ -54,6 +55,16 @@ class Making:
         self.message = self._message()
         self.targets = self._targets()
         self.crop = request.person.crop(self.method)
+        self.where = self._where()
+
+    def _where(self) -> Tensor | None:
+        """The mask of the head, where the settings keep to it."""
+        params = self.method.Params.read(self.request.params)
+        return head(self.crop) if getattr(params, "region", None) == "Head" else None
+
+    def pasted(self, pixels: Tensor) -> Tensor:
+        """The whole photo, uint8, with the crop's edit in it."""
+        return paste(self.request.person.photo.pixels, self.crop, pixels.cpu(), self.where)
 
     def _message(self) -> Tensor | None:
         """The bits that the method writes, if it writes any."""
@@ -104,7 +115,6 @@ class Making:
 
     def export(self, last: Snapshot, work: Run) -> tuple[bytes, dict[str, Any]]:
         """The file to download, with everything that made it."""
-        pasted = paste(self.request.person.photo.pixels, self.crop, last.pixels.cpu())
         settings = {
             "larvatus": 1,
             "provenance": work.provenance.as_dict(),
@@ -114,7 +124,7 @@ class Making:
             "format": self.request.format,
             "quality": self.request.quality if self.request.format == "JPEG" else None,
         }
-        return photos.encode(pasted, self.request.format, self.request.quality, settings), settings
+        return photos.encode(self.pasted(last.pixels), self.request.format, self.request.quality, settings), settings
 
 
 def protected_file(runtime: Runtime, request: Request, cancelled: Callable[[], bool] = lambda: False) -> bytes:

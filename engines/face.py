@@ -193,16 +193,18 @@ def feather(size: int, border: int = 6) -> Tensor:
     return (ramp[:, None] * ramp[None, :])[None, None]
 
 
-def paste(pixels: Tensor, crop: FaceCrop, edited: Tensor) -> Tensor:
+def paste(pixels: Tensor, crop: FaceCrop, edited: Tensor, where: Tensor | None = None) -> Tensor:
     """The photo with the edit's residual `edited - crop.pixels` added, at the photo's resolution.
 
-    `pixels`: (1, 3, H, W), uint8 or float in [0, 1]; `edited`: (1, 3, S, S) in [0, 1].
+    `pixels`: (1, 3, H, W), uint8 or float in [0, 1]; `edited`: (1, 3, S, S) in [0, 1]; `where`: (1, 1, S, S), how
+    much of the edit each pixel takes, 0 to 1, such as `engines.parse.head` gives; without it all take all of it.
     Returns the same type. The residual is feathered and upsampled (bicubic, never beyond its
     own largest value, so an ε-bound on the crop holds on the photo); every pixel outside the
     crop's square is bit-identical to the input.
     """
     size = crop.template.size
     residual = (edited - crop.pixels) * feather(size).to(edited)
+    residual = residual if where is None else residual * where.to(edited)
     bound = residual.abs().amax()
     x0, y0, x1, y1 = _bounds(crop.to_crop, size, pixels.shape[-1], pixels.shape[-2], margin=0)
     added = sample(residual, _shifted(crop.to_crop, x0, y0), (y1 - y0, x1 - x0), mode="bicubic", padding="zeros")

@@ -56,7 +56,8 @@ class Method(Protocol):
     """A published method. It writes only its mathematics; `run()` does the rest.
 
     It may have a `caveat`, what it does not promise, in which `{target}` becomes the target's name; and `disrupts`,
-    True where it works against forgers, so that what they make of its output is shown beside the scores.
+    True where it works against forgers, so that what they make of its output is shown beside the scores. Where its
+    settings have a `region` of "Head", the face parser's soft mask of the head bounds what is pasted.
     """
 
     id: ClassVar[str]

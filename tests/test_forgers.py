@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from engines import manipulate
 from engines.checkpoints import CheckpointError, checkpoint
 from engines.edits import EDITS, LABELS, STYLES, wanted
+from engines.face import CELEBA128, align, retarget
 from engines.nets import forgers, hisd, relgan, stargan
 from engines.tensors import read_tensors
 
@@ -136,3 +138,41 @@ def test_edits_that_a_forger_does_not_make_are_named():
     assert set(STYLES) == {"black hair", "blond hair", "brown hair", "glasses", "bangs"}
     with pytest.raises(CheckpointError, match="sface is not a forger"):
         manipulate.forger("sface")
+
+
+RELEASE = """
+[stargan-256]
+title = "StarGAN, release"
+kind = "forger"
+role = "forger"
+source = "local"
+network = "stargan"
+repo = ""
+revision = ""
+file = "stargan-256.safetensors"
+sha256 = ""
+bytes = 0
+licence = "its authors'"
+paper = "Choi et al., 2018"
+trained_on = "CelebA"
+state = "trained"
+size = 256
+"""
+
+
+def test_a_release_by_path_forges_at_its_own_size(tmp_path, monkeypatch, runtime, astronaut):
+    """Random weights of the release's layout: what is asked is that its faces are 256 pixels, cut alike."""
+    (tmp_path / "local").mkdir()
+    torch.manual_seed(0)
+    save_file(stargan.StarGan(5, 8, 1).state_dict(), tmp_path / "local" / "stargan-256.safetensors")
+    (tmp_path / "registry.toml").write_text(RELEASE)
+    monkeypatch.setenv("LARVATUS_REGISTRY", str(tmp_path / "registry.toml"))
+    assert manipulate.available() == ("stargan-256",)
+    forger = manipulate.forger("stargan-256")
+    assert forger.template.size == 256
+    large, small = (align(astronaut.photo.pixels, astronaut.landmarks, t) for t in (forger.template, CELEBA128))
+    assert (retarget(large.pixels, forger.template, CELEBA128) - small.pixels).abs().mean() < 0.01
+    made = forger.forge(large.pixels, "age", torch.zeros(1, 5))
+    assert made.shape == (1, 3, 256, 256) and made.min() >= 0 and made.max() <= 1
+    monkeypatch.setattr(manipulate, "classifier", lambda id, device: lambda pixels: torch.zeros(len(pixels), 40))
+    assert forger.forge(large.pixels, "age").shape == (1, 3, 256, 256)  # read at 128, as the classifier is trained

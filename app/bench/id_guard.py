@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from app import weights_guard
 from app.bench.guard_scene import BASELINES, INPAINTERS, Bench, celeba, lfw, protections, repaired
 from app.bench.pixels import processed
 from app.runtime import Runtime
@@ -79,6 +80,7 @@ def add_parser(names: Any) -> None:
     parser.add_argument("--faces", type=int, default=500, help="of each data set")
     parser.add_argument("--inpainted", type=int, default=50, help="faces whose forgeries are also inpainted")
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="such as 'ID-Guard (S-II)' (without it: all)")
+    parser.add_argument("--keep", action="store_true", help="write the figures into the registry")
     parser.add_argument("--seed", type=int, default=0)
     parser.set_defaults(func=_run)
 
@@ -87,4 +89,7 @@ def _run(args: Any) -> dict[str, Any]:
     known = protections(BASELINES in registry())
     if unknown := [name for name in args.only or () if name not in known]:
         raise ValueError(f"There is no method {unknown[0]!r} here: choose from {', '.join(known)}.")
-    return tables(args.data, args.faces, args.seed, args.only, args.inpainted)
+    found = tables(args.data, args.faces, args.seed, args.only, args.inpainted)
+    if args.keep:
+        weights_guard.keep(found)
+    return found

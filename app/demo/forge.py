@@ -92,7 +92,9 @@ def _inputs(found: dict[str, Any]) -> None:
         visible=False,
     )
     with gr.Column() as found["knobs_fold"]:
-        found["knobs"] = {knob.name: component(knob) for knob in METHODS[guards()[0]].Params.knobs()}
+        found["knobs"] = {
+            knob.name: component(knob) for knob in METHODS[guards()[0]].Params.knobs() if not knob.advanced
+        }
     with gr.Column(elem_classes="lv-action"):
         with gr.Row():
             found["forge"] = gr.Button("Forge", variant="primary", scale=3, elem_id="lv-forge-button")

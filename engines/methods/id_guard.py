@@ -42,6 +42,13 @@ class IdGuardParams(Params):
         help="How training weighted the forgers: by how hard each is to disrupt (S-II), by their gradients (S-I), "
         "or one perturbation for every face (P-Pert).",
     )
+    region: Literal["Whole crop", "Head"] = knob(
+        "Whole crop",
+        label="Where",
+        advanced=True,
+        published=False,
+        help="On the whole square around the face, or on the head alone, so that the background stays as it is.",
+    )
 
 
 def generator_of(state: Mapping[str, Tensor]) -> PerturbationGenerator | Universal:
