@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.demo import wall
 from app.demo.controls import component
-from app.demo.protect import dropzone
+from app.demo.protect import comparison, dropzone
 from app.forge import ALL_EDITS, USUAL
 from engines.methods import METHODS
 
@@ -108,16 +108,7 @@ def _outputs(found: dict[str, Any]) -> None:
     found["wall"] = gr.HTML(elem_id="lv-wall", js_on_load=ENLARGE)
     with gr.Column(visible=False, elem_id="lv-closer") as found["closer"]:
         found["closer_line"] = gr.HTML(elem_id="lv-closer-line")
-        found["slider"] = gr.ImageSlider(
-            type="filepath",
-            format="png",
-            show_label=False,
-            interactive=False,
-            container=False,
-            max_height=440,
-            elem_id="lv-closer-slider",
-            buttons=["fullscreen"],
-        )
+        found["slider"] = comparison("lv-closer-slider")
     with gr.Row(visible=False) as found["save"]:
         found["download"] = gr.DownloadButton("Download the wall", size="md", elem_id="lv-wall-download")
         found["download_file"] = gr.DownloadButton("Download the protected photo", size="md", elem_id="lv-forge-file")

@@ -91,6 +91,12 @@ def dropzone(label: str, name: str, **more: Any) -> Any:
     return gr.File(label=label, elem_id=name, elem_classes="lv-drop", **look, **more)
 
 
+def comparison(name: str, **more: Any) -> Any:
+    """Two pictures under one handle, `name` the element's id."""
+    look: dict[str, Any] = {"type": "filepath", "format": "png", "show_label": False, "container": False}
+    return gr.ImageSlider(interactive=False, max_height=440, buttons=["fullscreen"], elem_id=name, **look, **more)
+
+
 def draw(controls: Controls) -> View:
     """Lay the tab out: inputs on the left, results on the right."""
     found: dict[str, Any] = {"timer": gr.Timer(0.8, active=False)}
@@ -247,17 +253,7 @@ def _result(found: dict[str, Any]) -> None:
         visible=False,
         elem_id="lv-view",
     )
-    found["slider"] = gr.ImageSlider(
-        type="filepath",
-        format="png",
-        show_label=False,
-        interactive=False,
-        container=False,
-        max_height=440,
-        elem_id="lv-slider",
-        buttons=["fullscreen"],
-        visible=False,
-    )
+    found["slider"] = comparison("lv-slider", visible=False)
     with gr.Column(elem_id="lv-save", visible=False) as found["save"]:
         gr.HTML(HINT, elem_classes="lv-quiet")
         with gr.Row():

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -38,6 +37,7 @@ from engines.train.dip_objective import Batch, Terms, Weights, adversarial, bit_
 from engines.train.dip_recipe import CONFIGS, SURROGATES, Recipe, read_weights, surrogate, target_faces
 from engines.train.face_bank import MARGIN, FaceBank
 from engines.train.noise_pool import noise_pool, real_file
+from engines.train.rounds import rounds
 
 
 def _share(step: int, begin: float, end: float) -> float:
@@ -138,14 +138,8 @@ class Training:
 
     def run(self, test: FaceBank, every: int = 100) -> None:
         """Train to the end; every so many steps measure on people never seen, save, and draw a grid."""
-        while self.done < self.recipe.steps:
-            began = time.monotonic()
-            rows: list[dict[str, float]] = []
-            while not rows or (self.done % every and self.done < self.recipe.steps):
-                rows.append(self.step())
-            self.seconds += time.monotonic() - began
-            mean = {name: round(float(np.mean([row[name] for row in rows if name in row])), 4) for name in rows[-1]}
-            row = {"step": self.done, **mean, **held_out(self, test)}
+        for mean in rounds(self, every):
+            row = {**mean, **held_out(self, test)}
             self.history.append(row)
             self.save()
             print(f"{self.recipe.network} {row} {self.seconds:.0f} s", flush=True)

@@ -9,7 +9,6 @@ MSE(m, D_m(M_k(E_m(x, m)))) are weighted by ID-Guard's strategies. A critic judg
 from __future__ import annotations
 
 import argparse
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.forger_terms import started
 from engines.train.opponents import Opponents, bundled
+from engines.train.rounds import rounds
 from engines.train.weighting import hardness, least_norm
 
 
@@ -49,6 +49,8 @@ class Recipe:
 
 class Training:
     """Encoder, decoder and critic against the forgers, a step at a time."""
+
+    device = "cpu"
 
     def __init__(self, recipe: Recipe, faces: Celeba, against: Opponents, folder: Path):
         self.recipe, self.faces, self.against, self.folder = recipe, faces, against, Path(folder)
@@ -149,14 +151,8 @@ class Training:
 
     def run(self, test: Celeba, every: int = 100) -> None:
         """Train to the end; every so many steps measure on people never seen, save, and say so."""
-        while self.done < self.recipe.steps:
-            began = time.process_time()
-            rows: list[dict[str, float]] = []
-            while not rows or (self.done % every and self.done < self.recipe.steps):
-                rows.append(self.step())
-            self.seconds += time.process_time() - began
-            mean = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
-            self.history.append({"step": self.done, **self.held_out(test), **mean})
+        for mean in rounds(self, every):
+            self.history.append({**mean, **self.held_out(test)})
             self.save()
             print(f"forensics {self.history[-1]} {self.seconds:.0f} s", flush=True)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,11 @@ from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.forger_losses import OBJECTIVES
 from engines.train.forger_terms import Batch, Terms
+from engines.train.rounds import clock, rounds
 
 AVERAGE = 0.999  # of the generator's moving average, per step
+# Shares of the rate. At five times the rate, 80 steps gave a face back better than 120 did at one.
+FASTER = {"hisd": 3.0}
 SHOWN = 6  # faces in the picture grid
 
 
@@ -68,10 +70,13 @@ class Training:
         self._resume()
 
     def _parts(self) -> list[list[dict]]:
-        """What each optimiser moves; HiSD's mappers a hundred times slower, as its release does."""
+        """What each optimiser moves, at which share of the rate; HiSD's mappers far slower, as its release does."""
         slow = [p for name, p in self.generator.named_parameters() if name.startswith("mappers")]
         fast = [p for name, p in self.generator.named_parameters() if not name.startswith("mappers")]
-        groups = [{"params": fast, "share": 1.0}, *([{"params": slow, "share": 0.01}] if slow else [])]
+        groups = [
+            {"params": fast, "share": FASTER.get(self.id, 1.0)},
+            *([{"params": slow, "share": 0.01}] if slow else []),
+        ]
         return [groups, [{"params": list(self.critic.parameters()), "share": 1.0}]]
 
     def _optimisers(self) -> list[torch.optim.Optimizer]:
@@ -88,10 +93,6 @@ class Training:
         for optimiser, state in zip(self.optimisers, found["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
-
-    def _clock(self) -> float:
-        """Seconds: of the processor on a CPU, where other work may go on beside it; of the wall on a GPU."""
-        return time.process_time() if self.device == "cpu" else time.monotonic()
 
     def save(self) -> None:
         """Keep what the training needs to go on, the averaged generator, and the log."""
@@ -157,27 +158,20 @@ class Training:
             real = self.draw(-1 - k)
             with torch.autocast(self.device.split(":")[0], torch.bfloat16):
                 self._update(0, self.objective.first_terms(real.first(self.recipe.batch)))
-                if terms := self.objective.warm_terms(real):
-                    self._update(1, terms)
+                self._update(1, self.objective.warm_terms(real))
         self.average.load_state_dict(self.generator.state_dict())
 
     def run(self, test: Celeba, every: int = 100) -> None:
         """Train to the end; every so many steps save, log and draw the edits of people never seen."""
         if not self.done:
-            began = self._clock()
+            began = clock(self.device)
             self.warm()
-            self.seconds += self._clock() - began
-        while self.done < self.recipe.steps:
-            began = self._clock()
-            rows: list[dict[str, float]] = []
-            while not rows or (self.done % every and self.done < self.recipe.steps):
-                rows.append(self.step())
-            self.seconds += self._clock() - began
-            mean = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
-            self.history.append({"step": self.done, **mean})
+            self.seconds += clock(self.device) - began
+        for row in rounds(self, every):
+            self.history.append(row)
             self.save()
             save_image(self.grid(test), self.folder / "grid.png", nrow=SHOWN)
-            print(f"{self.id} {self.history[-1]} {self.seconds:.0f} s", flush=True)
+            print(f"{self.id} {row} {self.seconds:.0f} s", flush=True)
 
     @torch.no_grad()
     def grid(self, test: Celeba) -> Tensor:

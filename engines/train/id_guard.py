@@ -12,7 +12,6 @@ Started again with the same --out it goes on after the last checkpoint. Every dr
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.opponents import Opponents, bundled, success
 from engines.train.prior import prior, surrogate
+from engines.train.rounds import rounds
 from engines.train.weighting import hardness, least_norm
 
 JPEG = (60, 95)  # qualities of the JPEG-robust option
@@ -166,20 +166,10 @@ class Training:
 
     def run(self, test: Celeba, every: int = 100) -> None:
         """Train to the end; every so many steps measure on people never seen, save, and say so."""
-        while self.done < self.recipe.steps:
-            began = self._clock()
-            rows: list[dict[str, float]] = []
-            while not rows or (self.done % every and self.done < self.recipe.steps):
-                rows.append(self.step())
-            self.seconds += self._clock() - began
-            mean = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
-            self.history.append({"step": self.done, **held_out(self, test), **mean})
+        for mean in rounds(self, every):
+            self.history.append({**held_out(self, test), **mean})
             self.save()
             print(f"{self.recipe.strategy} {self.history[-1]} {self.seconds:.0f} s", flush=True)
-
-    def _clock(self) -> float:
-        """Seconds: of the processor on a CPU, where other work may go on beside it; of the wall on a GPU."""
-        return time.process_time() if self.device == "cpu" else time.monotonic()
 
 
 def held_out(training: Training, test: Celeba, faces: int = 40) -> dict[str, float]:

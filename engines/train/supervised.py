@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.train import kept
+from engines.train.rounds import clock
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,6 @@ class Supervised:
         self.optimiser.load_state_dict(found["optimiser"])
         self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
 
-    def _clock(self) -> float:
-        """Seconds: of the processor on a CPU, where other work may go on beside it; of the wall on a GPU."""
-        return time.process_time() if self.device == "cpu" else time.monotonic()
-
     def save(self) -> None:
         """Keep what the training needs to go on, the weights, and the log."""
         past: dict[str, Any] = {"done": self.done, "seconds": self.seconds, "history": self.history}
@@ -93,9 +89,9 @@ class Supervised:
     def run(self) -> None:
         """Train to the end; after every epoch measure, save, and say so."""
         while self.done < self.recipe["epochs"]:
-            began = self._clock()
+            began = clock(self.device)
             loss = self.epoch()
-            self.seconds += self._clock() - began
+            self.seconds += clock(self.device) - began
             self.net.eval()
             with torch.no_grad():
                 figures = self.task.measure(self.net)
