@@ -194,7 +194,7 @@ class ForgeEvents:
             choices.append((f"{METHODS[forging.sent.method].title}, {SENT}", SENT))
         head = window_of(person.photo.pixels, head_window(person))
         return {
-            view.sitter: scoreboard.picture(head, 220, "The face to be forged"),
+            view.sitter: scoreboard.picture(head, 160, "The face to be forged"),
             view.source: gr.update(
                 choices=choices, value=choices[-1][1], visible=len(choices) > 1, label="Protected by"
             ),
