@@ -120,6 +120,8 @@ def build(
     """
     start = time.perf_counter()
     members = [manipulate.forger(id, runtime.device) for id in forgers or manipulate.available()]
+    if not members:
+        raise JobError("There is no trained forger here: train one with python -m engines.train.forgers, or add one.")
     if not any(edit in member.edits for member in members):
         known = sorted({name for member in members for name in member.edits})
         raise JobError(f"No forger makes the edit {edit!r}: choose {', '.join(known)}.")

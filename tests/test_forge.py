@@ -12,6 +12,7 @@ from app import forge, forge_command
 from app import photo as photos
 from app.photo import Photo
 from app.scoring import JobError, Person
+from engines import manipulate
 
 
 def wall(runtime, person, protected, edit, forgers) -> tuple[list[forge.Tile], forge.Wall]:
@@ -57,6 +58,12 @@ def test_bad_input_is_a_sentence(runtime, astronaut, hopper, forgers):
     blank = Photo(torch.full_like(astronaut.photo.pixels, 127), "PNG", (), None)
     with pytest.raises(JobError, match="No face was found in the protected photo"):
         next(forge.build(runtime, Person("a", astronaut.photo, astronaut.face), blank, "age", forgers))
+
+
+def test_without_a_forger_it_is_said_how_to_get_one(runtime, astronaut, monkeypatch):
+    monkeypatch.setattr(manipulate, "available", lambda: ())
+    with pytest.raises(JobError, match="no trained forger here: train one"):
+        next(forge.build(runtime, astronaut, astronaut.photo, "age"))
 
 
 def test_a_wall_can_be_cancelled(runtime, astronaut, forgers):
