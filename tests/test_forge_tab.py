@@ -20,6 +20,8 @@ from app.demo.session import Desk, Made
 from app.jobs import protect
 from app.making import Request
 from app.panel import Panel
+from engines import manipulate
+from engines.methods import METHODS
 
 ALICE = SimpleNamespace(session_hash="alice")
 
@@ -82,6 +84,15 @@ def test_what_was_protected_elsewhere_can_be_sent(tab, astronaut):
     assert "None of 2 forgers fails" in last[tab.view.verdict]  # the file is the photo itself
     assert Path(last[tab.view.download_file]).read_bytes() == file
     assert tab.events.choose("id-guard")[tab.view.knobs_fold]["visible"]
+
+
+def test_without_forgers_or_a_method_against_them_nothing_is_offered(guard, monkeypatch):
+    assert forge_tab.offered()
+    monkeypatch.setattr(manipulate, "available", lambda: ())
+    assert not forge_tab.offered()
+    monkeypatch.setattr(manipulate, "available", lambda: ("stargan",))
+    monkeypatch.delitem(METHODS, "id-guard")
+    assert not forge_tab.offered()
 
 
 def test_a_click_enlarges_the_pair(tab):

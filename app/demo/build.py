@@ -23,7 +23,6 @@ from app.demo.session import Desk
 from app.demo.setting_events import SettingEvents
 from app.demo.theme import CSS, theme
 from app.runtime import Runtime
-from engines import manipulate
 
 TITLE = (
     '<div class="lv-title"><h1>Larvatus</h1><p>Change a photo so slightly that people still see you, '
@@ -99,8 +98,8 @@ def _folder() -> Path:
 
 
 def _forge_tab() -> tuple[Any, forge.ForgeView] | None:
-    """The tab, where there is a forger to forge and a method to stop it."""
-    if not (forge.guards() and manipulate.available()):
+    """The tab, where it is offered."""
+    if not forge.offered():
         return None
     with gr.Tab("Forge", id="forge") as tab:
         return tab, forge.draw()

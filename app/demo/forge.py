@@ -11,6 +11,7 @@ from app.demo import wall
 from app.demo.controls import component
 from app.demo.protect import comparison, dropzone
 from app.forge import ALL_EDITS, USUAL
+from engines import manipulate
 from engines.methods import METHODS
 
 HERE, SENT = "made here", "sent from Protect"
@@ -29,6 +30,11 @@ SCROLL = "() => document.querySelector('#lv-closer').scrollIntoView({behavior: '
 def guards() -> tuple[str, ...]:
     """Ids of the methods that work against forgers."""
     return tuple(id for id, method in METHODS.items() if getattr(method, "disrupts", False))
+
+
+def offered() -> bool:
+    """Whether there is a tab at all: a forger to forge, and a method to stop it."""
+    return bool(guards() and manipulate.available())
 
 
 @dataclass
