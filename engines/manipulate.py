@@ -41,8 +41,8 @@ class Forger(Protocol):
         """(N, 3, S, S) in [0, 1], and (N, 5) of LABELS or None -> the forged faces, the same; differentiable."""
         ...
 
-    def features(self, pixels: Tensor, edit: str, labels: Tensor | None = None) -> Tensor:
-        """The maps at the network's bottleneck, E_k of ID-Guard Eq. 8; differentiable."""
+    def through(self, pixels: Tensor, edit: str, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The forged faces, and the maps at the network's bottleneck on the way, E_k of ID-Guard Eq. 8."""
         ...
 
 
@@ -84,11 +84,13 @@ class LabelForger:
 
     def forge(self, pixels: Tensor, edit: str, labels: Tensor | None = None) -> Tensor:
         """See Forger."""
-        return unsigned(self._net(signed(pixels), self._asked(pixels, edit, labels)))
+        return self.through(pixels, edit, labels)[0]
 
-    def features(self, pixels: Tensor, edit: str, labels: Tensor | None = None) -> Tensor:
+    def through(self, pixels: Tensor, edit: str, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See Forger."""
-        return self._net.features(signed(pixels), self._asked(pixels, edit, labels))
+        given = signed(pixels)
+        maps = self._net.features(given, self._asked(pixels, edit, labels))
+        return unsigned(self._net.drawn_from(maps, given)), maps
 
 
 class StyleForger:
@@ -102,16 +104,16 @@ class StyleForger:
 
     def forge(self, pixels: Tensor, edit: str, labels: Tensor | None = None) -> Tensor:
         """See Forger."""
+        return self.through(pixels, edit, labels)[0]
+
+    def through(self, pixels: Tensor, edit: str, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See Forger; the maps are those before the edit."""
         check_edit(self, edit)
         tag, value = STYLES[edit]
         noise = torch.randn(1, self._net.sizes.noise, generator=torch.Generator().manual_seed(0))
         style = self._net.mappers[tag](noise.to(pixels), value)
-        return unsigned(self._net(signed(pixels), style.expand(len(pixels), -1), tag))
-
-    def features(self, pixels: Tensor, edit: str, labels: Tensor | None = None) -> Tensor:
-        """See Forger; the encoder comes before the edit."""
-        check_edit(self, edit)
-        return self._net.features(signed(pixels))
+        maps = self._net.features(signed(pixels))
+        return unsigned(self._net.drawn_from(maps, style.expand(len(pixels), -1), tag)), maps
 
 
 def check_edit(forger: Forger, edit: str) -> None:

@@ -194,9 +194,13 @@ class Hisd(nn.Module):
         """E_k of ID-Guard Eq. 8, the network up to its bottleneck: (N, C, S / 4, S / 4)."""
         return self.encoder(pixels)
 
+    def drawn_from(self, maps: Tensor, style: Tensor, tag: int) -> Tensor:
+        """The picture that `features` become in a style."""
+        return self.decoder(self.translators[tag](maps, style)).float()
+
     def forward(self, pixels: Tensor, style: Tensor, tag: int) -> Tensor:
         """The forged picture, (N, 3, S, S), meant for [-1, 1] but not bounded."""
-        return self.decoder(self.translators[tag](self.encoder(pixels), style)).float()
+        return self.drawn_from(self.features(pixels), style, tag)
 
 
 class HisdDiscriminator(nn.Module):

@@ -91,8 +91,12 @@ class RelGan(nn.Module):
         """E_k of ID-Guard Eq. 8, the network up to its bottleneck: (N, 4 W, S / 4, S / 4)."""
         return self.resb(self.down2(self.down1(self.conv_in(labelled(pixels, change)))))
 
+    def drawn_from(self, maps: Tensor, pixels: Tensor) -> Tensor:
+        """The picture that `features` become; the pixels themselves are not looked at again."""
+        return self.conv_out(self.up1(self.up2(maps))).float()
+
     def forward(self, pixels: Tensor, change: Tensor) -> Tensor:
-        return self.conv_out(self.up1(self.up2(self.features(pixels, change)))).float()
+        return self.drawn_from(self.features(pixels, change), pixels)
 
 
 class RelDiscriminator(nn.Module):

@@ -65,8 +65,12 @@ class StarGan(nn.Module):
         """E_k of ID-Guard Eq. 8, the network up to its bottleneck: (N, 4 W, S / 4, S / 4)."""
         return self.main[: self.bottleneck](labelled(pixels, labels))
 
+    def drawn_from(self, maps: Tensor, pixels: Tensor) -> Tensor:
+        """The picture that `features` of these pixels become."""
+        return self.finish(self.main[self.bottleneck :](maps).float(), pixels)
+
     def forward(self, pixels: Tensor, labels: Tensor) -> Tensor:
-        return self.finish(self.main(labelled(pixels, labels)).float(), pixels)
+        return self.drawn_from(self.features(pixels, labels), pixels)
 
     def finish(self, drawn: Tensor, pixels: Tensor) -> Tensor:
         """The picture that the last layer's output stands for."""

@@ -117,8 +117,7 @@ class Training:
         found, slopes = [], []
         for forger in self.against.forgers:
             edit = forger.edits[int(rng.integers(len(forger.edits)))]
-            twice = [torch.cat([one, one]) for one in (labels, pixels)]
-            before = idm.clean(forger, edit, twice[0], twice[1], self.against.members)
+            before = idm.clean(forger, edit, labels, pixels, self.against.members).twice()
             terms = idm.terms(before, leaf, where, self.against.members)
             slopes.append(torch.autograd.grad(LOSSES[self.recipe.loss](terms), leaf)[0])
             found.append(terms)

@@ -32,6 +32,11 @@ class Clean:
     features: Tensor
     rows: tuple[Tensor, ...]
 
+    def twice(self) -> Clean:
+        """The same for faces that come twice, all of them and all of them again."""
+        labels, forged, features = (torch.cat([one, one]) for one in (self.labels, self.forged, self.features))
+        return Clean(self.forger, self.edit, labels, forged, features, tuple(torch.cat([r, r]) for r in self.rows))
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -63,9 +68,15 @@ def identities(members: Sequence[Recogniser], pixels: Tensor) -> tuple[Tensor, .
 @torch.no_grad()
 def clean(forger: Forger, edit: str, labels: Tensor, pixels: Tensor, members: Sequence[Recogniser]) -> Clean:
     """The forgery of unprotected faces in [-1, 1], once for all that is compared with it."""
-    forged = signed(forger.forge(unsigned(pixels), edit, labels))
-    features = forger.features(unsigned(pixels), edit, labels)
+    forged, features = _forged(forger, edit, labels, pixels)
     return Clean(forger, edit, labels, forged, features, identities(members, forged))
+
+
+def _forged(forger: Forger, edit: str, labels: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """The forgery in [-1, 1] and the maps on its way; the forger computes in bfloat16, which takes 0.6 of the time."""
+    with torch.autocast(pixels.device.type, torch.bfloat16):
+        forged, maps = forger.through(unsigned(pixels), edit, labels)
+    return signed(forged), maps.float()
 
 
 @dataclass(frozen=True)
@@ -93,9 +104,7 @@ def _heat(member: Recogniser, face: Tensor) -> Tensor:
 
 def terms(before: Clean, pixels: Tensor, where: Masks, members: Sequence[Recogniser]) -> Terms:
     """The parts of a forger's loss for protected faces in [-1, 1], M_k(x + δ) against M_k(x); differentiable."""
-    whole = unsigned(pixels)
-    forged = signed(before.forger.forge(whole, before.edit, before.labels))
-    features = before.forger.features(whole, before.edit, before.labels)
+    forged, features = _forged(before.forger, before.edit, before.labels, pixels)
     small = F.interpolate(where.parts, size=features.shape[-2:], mode="bilinear", align_corners=False)
     scale = before.features.square().mean().clamp_min(1e-12)
     rows = identities(members, forged)

@@ -87,8 +87,19 @@ def mirrored(pixels: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
     return pixels.flip(-1), swap[parts.flip(-1)]
 
 
+def loss(logits: Tensor, parts: Tensor) -> Tensor:
+    """Cross-entropy over the pixels, and the soft Dice loss of the facial classes over the batch (FACE).
+
+    Eyes and brows are a hundredth of the pixels: cross-entropy alone came to a mean overlap of 0.67 in 60 epochs.
+    """
+    places = [CLASSES.index(name) for name in FACE]
+    found, real = logits.softmax(1), F.one_hot(parts, len(CLASSES)).movedim(-1, 1)
+    both, sizes = (one.sum((0, 2, 3))[places] for one in (found * real, found + real))
+    return F.cross_entropy(logits, parts) + 1 - ((2 * both + 1) / (sizes + 1)).mean()
+
+
 def task(masks: Masks) -> Task:
-    """Cross-entropy over the pixels; measured on the held-out faces."""
+    """Learnt by `loss`; measured on the held-out faces."""
     count = len(masks.photos) - HELD_OUT
 
     def one(i: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -102,7 +113,7 @@ def task(masks: Masks) -> Task:
         pixels, parts = zip(*(one(int(i), rng) for i in index), strict=True)
         return torch.cat(pixels), torch.cat(parts)
 
-    return Task("parser", count, batch, F.cross_entropy, lambda net: {"iou_face": overlap(net, masks)["face"]})
+    return Task("parser", count, batch, loss, lambda net: {"iou_face": overlap(net, masks)["face"]})
 
 
 def overlap(net: nn.Module, masks: Masks) -> dict[str, float]:
@@ -124,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the face parser.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
