@@ -205,6 +205,16 @@ def test_a_mirror_swaps_left_and_right():
     assert torch.equal(again, parts)
 
 
+def test_the_parsers_loss_is_cross_entropy_and_dice_by_hand():
+    """Half of the nose is seen as nose, half as skin, all of it with certainty; nothing else is there."""
+    nose, skin = CLASSES.index("nose"), CLASSES.index("skin")
+    parts = torch.full((1, 1, 2), nose)
+    logits = torch.zeros(1, len(CLASSES), 1, 2)
+    logits[0, nose, 0, 0] = logits[0, skin, 0, 1] = 100
+    dice = [1.0] * (len(FACE) - 2) + [(2 * 1 + 1) / (2 + 1 + 1), 1 / (1 + 1)]
+    assert float(parsing.loss(logits, parts)) == pytest.approx(50 + 1 - sum(dice) / len(dice))
+
+
 def test_overlap_is_intersection_over_union_by_hand():
     """Half of the skin is taken for hair; everything else is background, and right."""
     parts = torch.zeros(1, 1, 160, 160)

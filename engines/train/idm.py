@@ -73,7 +73,7 @@ def clean(forger: Forger, edit: str, labels: Tensor, pixels: Tensor, members: Se
 
 
 def _forged(forger: Forger, edit: str, labels: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """The forgery in [-1, 1] and the maps on its way; the forger computes in bfloat16, which takes 0.6 of the time."""
+    """The forgery in [-1, 1] and the maps on its way; it computes in bfloat16, in 0.6 of the time."""
     with torch.autocast(pixels.device.type, torch.bfloat16):
         forged, maps = forger.through(unsigned(pixels), edit, labels)
     return signed(forged), maps.float()
