@@ -23,6 +23,7 @@ from torchvision.utils import save_image
 
 from engines.edits import EDITS, STYLES, wanted
 from engines.train import kept
+from engines.train.average import follow
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.forger_losses import OBJECTIVES
@@ -138,19 +139,10 @@ class Training:
             self.critic.requires_grad_(True)
             seen = self.objective.critic_terms(batch, real)
             self._update(1, seen)
-        self._follow()
+        follow(self.average, self.generator, min(AVERAGE, (1 + self.done) / (10 + self.done)))
         self.done += 1
         terms = {**{f"g {name}": v for name, v in made.items()}, **{f"d {name}": v for name, v in seen.items()}}
         return {name: float(value.detach()) for name, value in terms.items()}
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the average a little towards the generator; statistics of a batch are taken over whole."""
-        share = 1 - min(AVERAGE, (1 + self.done) / (10 + self.done))
-        for own, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            own.lerp_(new, share)
-        for own, new in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-            own.copy_(new)
 
     def warm(self) -> None:
         """Let the critic learn the attributes before it teaches them, and the generator to give a face back."""

@@ -38,7 +38,7 @@ class Rel:
     names = LABELS
 
     def __init__(self, id: str, size: int, width: int):
-        self.generator: Any = relgan.RelGan(len(LABELS), width)
+        self.generator: Any = own_statistics(relgan.RelGan(len(LABELS), width))
         self.critic: Any = started(Taught(len(LABELS), 24, hidden=256))
 
     def draw(self, labels: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, int]]:
@@ -106,6 +106,18 @@ class Rel:
             "part": (part - aim).square().mean() + end.float().square().mean(),
             "penalty": penalty,
         }
+
+
+def own_statistics(net: nn.Module, share: float = 0.9) -> nn.Module:
+    """Let every SwitchNorm start with so much of each picture's own statistics; training moves it from there.
+
+    From equal shares none of them had left 0.27 to 0.38 after 1,500 steps.
+    """
+    own = torch.tensor([share, (1 - share) / 2, (1 - share) / 2]).log()
+    for layer in net.modules():
+        if isinstance(layer, relgan.SwitchNorm2d):
+            layer.mean_weight.data, layer.var_weight.data = own.clone(), own.clone()
+    return net
 
 
 def orthogonality(net: nn.Module) -> Tensor:

@@ -1,0 +1,289 @@
+"""The recipe of ErasableMask: a curriculum of three stages (Shen et al., Sec. IV-D).
+
+    python -m app targets --out TARGETS
+    python -m engines.train.erasable_mask --data DIR --targets TARGETS --target hopper --out FOLDER
+    python -m engines.train.erasable_mask --data DIR --targets TARGETS --target virtual --edits FOLDER --out OTHER
+
+Stage 1 teaches G to edit attributes (Eq. 14). Stage 2 leaves G as it is and trains E_adv and R, which start as G is,
+against the surrogates by the meta-auxiliary attack (Eq. 15). Stage 3 trains R alone (Eq. 16). With `--edits` the
+first stage is taken from another training. β and γ are drawn for every batch, so that both can be moved afterwards;
+in half of the batches they are the paper's. `--no-meta` is Table VII. Started again with the same --out it goes on
+after the last checkpoint; every draw depends on seed and step alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engines.checkpoints import CheckpointError
+from engines.face import ARCFACE112, celeba
+from engines.manipulate import signed, unsigned
+from engines.method import MethodError
+from engines.nets.dip import TARGETS
+from engines.nets.erasable_mask import ATTRIBUTES, BETA, GAMMA, Clean, ErasableMask
+from engines.nets.stargan import Discriminator
+from engines.train import erasable_losses as losses
+from engines.train import kept
+from engines.train.average import follow
+from engines.train.celeba import Celeba
+from engines.train.datasets import DataError
+from engines.train.dip_recipe import SURROGATES, target_faces
+from engines.train.erasable_held_out import held_out
+from engines.train.erasable_losses import Attack, Scene
+from engines.train.erasable_recipe import BETAS, CONFIGS, GAMMAS, Recipe
+from engines.train.forger_terms import slope, started
+from engines.train.rounds import rounds
+from engines.train.victims import Victim, off, pool, victims
+
+AVERAGE = 0.998  # of the moving average that is bundled, per step
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A step's faces in [-1, 1] with their attributes, what is asked, β and γ, and a seed of what happens to them."""
+
+    pixels: Tensor
+    attributes: Tensor
+    wanted: Tensor
+    mix: tuple[float, float]
+    seed: int
+
+
+class Training:
+    """One training: state, a step at a time, checkpoints and pictures in a folder."""
+
+    def __init__(self, recipe: Recipe, faces: Celeba, against: list[Victim], folder: Path, device: str = "cpu"):
+        self.recipe, self.faces, self.against, self.folder, self.device = recipe, faces, against, Path(folder), device
+        torch.manual_seed(recipe.seed)
+        self.net = ErasableMask(recipe.widths).to(device)
+        self.critic = started(Discriminator(recipe.size, len(ATTRIBUTES), recipe.critic)).to(device)
+        self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
+        self.labels = faces.labels(ATTRIBUTES).astype(np.float32)
+        self._enter(1)
+        self.epochs = torch.ones(2, len(against))  # mean losses of the last epoch and of the one before: line 1
+        self.sums, self.counts = torch.zeros(len(against)), torch.zeros(len(against))
+        self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
+        self._resume()
+
+    def _enter(self, stage: int) -> None:
+        """What moves in a stage, and its optimisers. After the first, statistics of batches stay as they are."""
+        net = self.net
+        parts: dict[int, list[nn.Module]] = {1: [net.generator], 2: [net.adversary, net.restorer], 3: [net.restorer]}
+        moved = parts[stage]
+        self.net.requires_grad_(False).train(stage == 1)
+        for part in moved:
+            part.requires_grad_(True)
+        both = ([p for part in moved for p in part.parameters()], list(self.critic.parameters()))
+        self.optimisers = [torch.optim.Adam(part, lr=self.recipe.rate, betas=(0.5, 0.999)) for part in both]
+
+    def _begin(self, stage: int) -> None:
+        """Enter a stage for the first time: the second starts from the average of G."""
+        if stage == 2:
+            self.net.generator.load_state_dict(self.average.generator.state_dict())
+            self.net.couple()
+            self.average.load_state_dict(self.net.state_dict())
+        self._enter(stage)
+
+    def take(self, folder: Path) -> None:
+        """G and D of another training whose first stage is over; DataError where it is not."""
+        found = kept.read(folder, self.device)
+        if found is None or found["stage"] == 1 and found["done"] < found["edit"]:
+            raise DataError(f"{Path(folder).name} holds no training whose first stage is over: train it first.")
+        if not self.done:
+            self.average.load_state_dict(found["average"])
+            self.critic.load_state_dict(found["critic"])
+
+    def _resume(self) -> None:
+        if (found := kept.read(self.folder, self.device)) is None:
+            return
+        self._enter(found["stage"])
+        for name, net in self._nets().items():
+            net.load_state_dict(found[name])
+        for optimiser, state in zip(self.optimisers, found["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        self.epochs, self.sums, self.counts = (found[name].cpu() for name in ("epochs", "sums", "counts"))
+        self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
+
+    def _nets(self) -> dict[str, nn.Module]:
+        return {"net": self.net, "critic": self.critic, "average": self.average}
+
+    def save(self) -> None:
+        """Keep what the training needs to go on, the averaged networks, and the log."""
+        past = {"done": self.done, "seconds": self.seconds, "history": self.history}
+        state: dict[str, Any] = {name: net.state_dict() for name, net in self._nets().items()}
+        state |= {"stage": self.recipe.stage(max(0, self.done - 1)), "edit": self.recipe.edit}
+        state |= {"epochs": self.epochs, "sums": self.sums, "counts": self.counts}
+        state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
+        log = {"recipe": asdict(self.recipe), "device": self.device, **past, "seconds": round(self.seconds)}
+        kept.write(self.folder, {**state, **past}, self.average.state_dict(), log)
+
+    def draw(self, step: int) -> Batch:
+        """A step's faces, half of them mirrored; they are asked for each other's attributes."""
+        rng = np.random.default_rng((self.recipe.seed, step))
+        index = rng.choice(len(self.faces), self.recipe.batch, replace=False)
+        pixels = signed(self.faces.pixels(index, self.recipe.size))
+        mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
+        pixels[mirrored] = pixels[mirrored].flip(-1)
+        attributes = torch.from_numpy(self.labels[index]).to(self.device)
+        mix = (BETA, GAMMA) if step % 2 else (float(rng.uniform(*BETAS)), float(rng.uniform(*GAMMAS)))
+        seed = int(rng.integers(2**62))
+        torch.manual_seed(seed)
+        return Batch(pixels.to(self.device), attributes, attributes.roll(1, 0), mix, seed)
+
+    def rate_at(self, step: int) -> float:
+        """Adam's rate: in each stage whole for the first half, then in a straight line to zero."""
+        ends = (0, self.recipe.edit, self.recipe.edit + self.recipe.attack, self.recipe.steps)
+        begin, end = ends[self.recipe.stage(step) - 1 : self.recipe.stage(step) + 1]
+        return self.recipe.rate * min(1.0, 2 * (1 - (step - begin) / max(1, end - begin)))
+
+    def _update(self, which: int, terms: dict[str, Tensor]) -> None:
+        optimiser = self.optimisers[which]
+        for group in optimiser.param_groups:
+            group["lr"] = self.rate_at(self.done)
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack([value.float() for value in terms.values()]).sum().backward()
+        nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], 500.0)
+        optimiser.step()
+
+    def step(self) -> dict[str, float]:
+        """One update of what the stage trains; returns what the log shows."""
+        stage = self.recipe.stage(self.done)
+        if stage > 1 and self.done in (self.recipe.edit, self.recipe.edit + self.recipe.attack):
+            self._begin(stage)
+        batch = self.draw(self.done)
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+            terms = (self._edit, self._attack, self._erase)[stage - 1](batch)
+        follow(self.average, self.net, min(AVERAGE, (1 + self.done) / (10 + self.done)))
+        self.done += 1
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    def _edit(self, batch: Batch) -> dict[str, Tensor]:
+        """Eq. 14; the first steps only give the face back, while the critic learns what attributes look like."""
+        found, weights = self.net.generator.encoder(batch.pixels), self.recipe.weights
+        own, made = (self.net.generator.decoder(found, labels)[-1] for labels in (batch.attributes, batch.wanted))
+        edited = batch.pixels + made.float()
+        terms = {"rec": weights.reconstruction * own.float().abs().mean()}
+        warm = self.done < self.recipe.warm
+        if not warm:
+            terms |= self._seen(edited, batch.wanted)
+        self._update(0, terms)
+        return terms | self._judge(batch, None if warm else edited.detach())
+
+    def _seen(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        """L_G and L_att of a picture, weighted; the critic itself does not move."""
+        self.critic.requires_grad_(False)
+        real, attributes = self.critic(made)
+        self.critic.requires_grad_(True)
+        weights = self.recipe.weights
+        return {
+            "real": weights.generator * losses.fooled(real),
+            "att": weights.attributes * losses.shown(attributes, wanted),
+        }
+
+    def _judge(self, batch: Batch, made: Tensor | None) -> dict[str, Tensor]:
+        """Eq. 3 and 4 of the critic, with a penalty on its slope at real faces, which the paper does not have."""
+        real, attributes = self.critic(batch.pixels)
+        terms = {"d att": self.recipe.weights.attributes * losses.shown(attributes, batch.attributes)}
+        if made is not None:
+            terms["d real"] = losses.told_apart(real, self.critic(made)[0])
+            with torch.autocast(self.device.split(":")[0], enabled=False):
+                pixels = batch.pixels.clone().requires_grad_()
+                terms["d slope"] = 5 * slope(self.critic(pixels)[0].mean((1, 2, 3)), pixels).square().mean()
+        self._update(1, terms)
+        return terms
+
+    def _scene(self, batch: Batch) -> Scene:
+        where = off(torch.Generator().manual_seed(batch.seed), self.recipe.size)
+        return Scene(self.against, where, lambda pixels: pool(pixels, batch.seed))
+
+    def _attack(self, batch: Batch) -> dict[str, Tensor]:
+        """Eq. 15 without L_rec, which nothing that moves in this stage can change."""
+        recipe, weights = self.recipe, self.recipe.weights
+        with torch.no_grad():
+            clean = self.net.clean(batch.pixels, batch.wanted)
+        attack = self._adversarial(clean, batch)
+        self._count(attack)
+        received = signed(pool(unsigned(attack.masked), batch.seed))
+        terms = self._seen(attack.masked, batch.wanted) | {
+            "adv": weights.adversarial * attack.loss,
+            "era": weights.erasion * losses.remains(self.net.erased(received), batch.pixels),
+            "perb": weights.perturbation * losses.beyond(attack.masked, clean.edited),
+        }
+        self._update(0, terms)
+        missed = {f"miss {self.against[i].name}": loss for i, loss in attack.losses.items()} if recipe.meta else {}
+        return terms | missed | self._judge(batch, attack.masked.detach())
+
+    def _adversarial(self, clean: Clean, batch: Batch) -> Attack:
+        recipe, scene = self.recipe, self._scene(batch)
+        if not recipe.meta:
+            return losses.ensemble(self.net, clean, batch.mix, scene, recipe.floor)
+        turn = [(self.done + k) % len(self.against) for k in range(recipe.primaries)]
+        weights = losses.balance(*self.epochs)
+        return losses.meta_auxiliary(self.net, clean, batch.mix, scene, turn, weights, recipe.inner, recipe.floor)
+
+    def _count(self, attack: Attack) -> None:
+        """Gather the means that Eq. 11 compares, and turn the page after each epoch."""
+        for i, loss in attack.losses.items():
+            self.sums[i] += loss.cpu()
+            self.counts[i] += 1
+        if (self.done - self.recipe.edit + 1) % self.recipe.epoch == 0:
+            self.epochs = torch.stack([self.sums / self.counts.clamp_min(1), self.epochs[0]])
+            self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
+
+    def _erase(self, batch: Batch) -> dict[str, Tensor]:
+        """Eq. 16."""
+        with torch.no_grad():
+            masked = self.net(self.net.clean(batch.pixels, batch.wanted), *batch.mix)
+            received = signed(pool(unsigned(masked), batch.seed))
+        terms = {"era": self.recipe.weights.erasion * losses.remains(self.net.erased(received), batch.pixels)}
+        self._update(0, terms)
+        return terms
+
+    def run(self, test: Celeba, every: int = 100) -> None:
+        """Train to the end; every so many steps measure on people never seen, save, and draw a grid."""
+        for mean in rounds(self, every):
+            self.history.append({**mean, **held_out(self, test)})
+            self.save()
+            print(f"stage {self.recipe.stage(self.done - 1)} {self.history[-1]} {self.seconds:.0f} s", flush=True)
+
+
+def main() -> None:
+    """Train."""
+    parser = argparse.ArgumentParser(description="Train ErasableMask for one target.")
+    parser.add_argument("--config", choices=list(CONFIGS), default="cpu")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--targets", type=Path, required=True, help="folder of `python -m app targets`")
+    parser.add_argument("--target", choices=TARGETS, default=TARGETS[1])
+    parser.add_argument("--edits", type=Path, help="folder of another training, to take its first stage")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--no-meta", action="store_true", help="the plain ensemble of Table VII")
+    for name in ("edit", "attack", "erase", "batch", "primaries"):
+        parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    asked = {name: getattr(args, name) for name in ("edit", "attack", "erase", "batch", "primaries")}
+    recipe = replace(CONFIGS[args.config], **{name: value for name, value in asked.items() if value is not None})
+    recipe = replace(recipe, meta=not args.no_meta, seed=args.seed, edit=0 if args.edits else recipe.edit)
+    try:
+        faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
+        target = target_faces(args.targets)[TARGETS.index(args.target)][None]
+        against = victims(SURROGATES, target, ARCFACE112, celeba(recipe.size), args.device)
+        training = Training(recipe, faces, against, args.out, args.device)
+        if args.edits:
+            training.take(args.edits)
+        training.run(test)
+    except (DataError, MethodError, CheckpointError) as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()
