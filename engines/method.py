@@ -117,6 +117,14 @@ class Readable(Protocol):
         ...
 
 
+class Reversible(Protocol):
+    """A method whose change its owner can take back."""
+
+    def erase(self, pixels: Tensor, params: Any) -> Tensor:
+        """Protected crops (N, 3, S, S) in [0, 1] of the method's template -> what they were before."""
+        ...
+
+
 @dataclass(frozen=True)
 class Provenance:
     """What made an output: enough to make it again."""

@@ -26,6 +26,7 @@ class Knob:
     high: float | None
     step: float | None
     choices: tuple[str, ...]
+    several: bool  # whether any number of the choices may be taken
     kind: type
     advanced: bool
     published: bool  # whether the default is the paper's
@@ -71,10 +72,17 @@ class Params(BaseModel):
             raise ParamError(_sentence(cls, error)) from None
 
 
+def literals(annotation: Any) -> tuple[str, ...]:
+    """The choices of Literal[...], of tuple[Literal[...], ...], or of either where None will do as well."""
+    if get_origin(annotation) is Literal:
+        return tuple(get_args(annotation))
+    return next((found for part in get_args(annotation) if (found := literals(part))), ())
+
+
 def _knob(name: str, info: Any) -> Knob:
     extra = info.json_schema_extra or {}
     bounds = {kind: getattr(rule, kind) for rule in info.metadata for kind in ("ge", "le") if hasattr(rule, kind)}
-    literal = get_origin(info.annotation) is Literal
+    choices = literals(info.annotation)
     return Knob(
         name=name,
         label=info.title or name,
@@ -85,8 +93,9 @@ def _knob(name: str, info: Any) -> Knob:
         low=bounds.get("ge"),
         high=bounds.get("le"),
         step=extra.get("step"),
-        choices=tuple(get_args(info.annotation)) if literal else (),
-        kind=str if literal else info.annotation,
+        choices=choices,
+        several=bool(choices) and get_origin(info.annotation) is not Literal,
+        kind=str if choices else info.annotation,
         advanced=bool(extra.get("advanced")),
         published=bool(extra.get("published", True)),
     )
@@ -99,6 +108,8 @@ def _sentence(cls: type[Params], error: ValidationError) -> str:
     if name not in known:
         return f"There is no setting called {name!r}: choose from {', '.join(known)}."
     spec = known[name]
+    if spec.several:
+        return f"{spec.label} ({name}) must be some of {', '.join(spec.choices)}."
     if spec.choices:
         return f"{spec.label} ({name}) must be one of {', '.join(spec.choices)}."
     if spec.kind is bool:
