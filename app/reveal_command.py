@@ -1,4 +1,4 @@
-"""`python -m app reveal` and `python -m app identities`: read a mark, and keep the registry of who is who."""
+"""`python -m app reveal` and `python -m app identities`: read a mark or erase a mask; the registry of who is who."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from app import reveal
+from app.erase import Erasure, erase
 from app.identities import Identities, default_file
-from app.photo import open_photo
+from app.photo import Photo, open_photo
 from app.runtime import Runtime
+from app.scoring import FARS
 from engines.identity import encode
 from engines.methods import METHODS
 
 
 def add_parser(commands: Any) -> None:
     """Add both commands."""
-    _reveal_parser(commands.add_parser("reveal", help="read the identity that a protected photo carries"))
+    _reveal_parser(commands.add_parser("reveal", help="read the identity in a protected photo, or erase its mask"))
     _identities_parser(commands.add_parser("identities", help="register, look up and delete identities"))
 
 
@@ -34,17 +36,26 @@ def registry_of(args: argparse.Namespace) -> Identities:
 
 
 def _reveal_parser(parser: argparse.ArgumentParser) -> None:
-    readable = [id for id, method in METHODS.items() if hasattr(method, "read")]
+    able = [id for id, method in METHODS.items() if hasattr(method, "read") or hasattr(method, "erase")]
     parser.add_argument("photo", type=Path)
-    parser.add_argument("--method", default=readable[0], help=", ".join(readable))
+    parser.add_argument("--method", default=able[0], help=", ".join(able))
     parser.add_argument("--claim", metavar="NAME", help="accept or reject: is the photo marked as this identity?")
     registry_options(parser)
+    mask = parser.add_argument_group("to erase a mask")
+    mask.add_argument("--out", type=Path, help="where to write the photo without its mask: .png")
+    mask.add_argument("--target", default="", metavar="NAME", help="whom the mask leads to (default: the file's)")
+    mask.add_argument("--original", type=Path, metavar="PHOTO", help="the photo before masking, to compare with")
+    mask.add_argument("--reference", type=Path, metavar="PHOTO", help="another photo of the person, to compare with")
+    mask.add_argument("--far", type=float, default=0.01, choices=FARS, help="false-acceptance rate of the thresholds")
     parser.set_defaults(func=run_reveal)
 
 
 def run_reveal(args: argparse.Namespace) -> dict[str, Any]:
-    """Read every face of a photo."""
-    identities, photo = registry_of(args), open_photo(args.photo)
+    """Read every face of a photo, or erase the mask of the largest."""
+    photo = open_photo(args.photo)
+    if hasattr(METHODS.get(args.method), "erase"):
+        return _erase(args, photo)
+    identities = registry_of(args)
     found = reveal.reveal(Runtime(), photo, identities, args.key, args.method)
     rows = [{"face": i + 1, **(one.as_dict() if args.json else one.short())} for i, one in enumerate(found)]
     out: dict[str, Any] = {"rows": rows, "notes": [one.verdict for one in found]}
@@ -53,6 +64,17 @@ def run_reveal(args: argparse.Namespace) -> dict[str, Any]:
         out |= {"claim": claim.as_dict(), "notes": [*out["notes"], claim.sentence]}
     checkpoints = [{"id": card.id, "sha256": card.sha256} for card in METHODS[args.method].checkpoints]  # type: ignore
     return {**out, "provenance": {"method": args.method, "checkpoints": checkpoints}}
+
+
+def _erase(args: argparse.Namespace, photo: Photo) -> dict[str, Any]:
+    if args.out is None or args.out.suffix.lower() != ".png":
+        raise ValueError("Erasing a mask writes a photo: name it with --out FILE.png.")
+    if not args.out.resolve().parent.is_dir():
+        raise ValueError(f"There is no folder {args.out.parent}: create it first.")
+    original, reference = (path and open_photo(path) for path in (args.original, args.reference))
+    found = erase(Runtime(), Erasure(photo, args.method, args.target, original, reference, far=args.far))
+    args.out.write_bytes(found.file)
+    return {**found.as_dict(), "out": str(args.out)}
 
 
 def _identities_parser(parser: argparse.ArgumentParser) -> None:

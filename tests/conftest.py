@@ -16,8 +16,10 @@ from app.runtime import Runtime
 from engines import manipulate
 from engines.checkpoints import Checkpoint, checkpoint
 from engines.face import ARCFACE112
-from engines.methods import METHODS, id_guard
+from engines.methods import METHODS, erasable_mask, id_guard
+from engines.methods.erasable_mask import ErasableMask
 from engines.methods.id_guard import IdGuard
+from engines.nets import erasable_mask as masks
 from engines.nets import hisd, stargan
 from engines.nets.id_guard import EPSILON, PerturbationGenerator
 from engines.nets.parser import CLASSES
@@ -145,3 +147,18 @@ def guard(monkeypatch, forgers):
     monkeypatch.setattr(IdGuard, "checkpoints", (card,))
     monkeypatch.setattr(IdGuard, "attacked_in_training", ())
     monkeypatch.setitem(METHODS, "id-guard", IdGuard())
+
+
+@pytest.fixture
+def mask(monkeypatch):
+    """ErasableMask among the methods, with networks of random weights and a classifier that sees nothing."""
+    torch.manual_seed(0)
+    nets = {target: masks.ErasableMask((4, 6, 8, 8)).eval().requires_grad_(False) for target in ("hopper", "collins")}
+    card = dataclasses.replace(
+        checkpoint("sface"), id="erasable-mask", title="ErasableMask", kind="mask", trained_against=("compact-vgg",)
+    )
+    monkeypatch.setattr(erasable_mask, "masks", lambda id, device: nets)
+    monkeypatch.setattr(erasable_mask, "shown", lambda pixels: torch.zeros(len(pixels), len(masks.ATTRIBUTES)))
+    monkeypatch.setattr(ErasableMask, "checkpoints", (card,))
+    monkeypatch.setattr(ErasableMask, "attacked_in_training", ("compact-vgg",))
+    monkeypatch.setitem(METHODS, "erasable-mask", ErasableMask())

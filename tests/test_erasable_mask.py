@@ -22,7 +22,7 @@ def file() -> dict[str, torch.Tensor]:
     """A bundled file of random weights: one generator, two masks."""
     torch.manual_seed(0)
     state: dict[str, torch.Tensor] = {}
-    for target in ("hopper", "virtual"):
+    for target in ("hopper", "collins"):
         for name, value in nets.ErasableMask(WIDTHS).state_dict().items():
             state[name if name.startswith("generator.") else f"{target}.{name}"] = value
     return state
@@ -31,7 +31,7 @@ def file() -> dict[str, torch.Tensor]:
 @pytest.fixture
 def method(monkeypatch) -> ErasableMask:
     """With masks of random weights, and a photo that shows a woman with bangs."""
-    made = {target: mask_of(file(), target).eval().requires_grad_(False) for target in ("hopper", "virtual")}
+    made = {target: mask_of(file(), target).eval().requires_grad_(False) for target in ("hopper", "collins")}
     card = dataclasses.replace(checkpoint("sface"), id="erasable-mask", trained_against=("compact-vgg",))
     odds = torch.tensor([float(name == "Bangs") for name in erasable_mask.NAMES])
     monkeypatch.setattr(erasable_mask, "masks", lambda id, device: made)
@@ -56,7 +56,7 @@ def test_each_setting_changes_the_picture_and_the_photos_own_attributes_are_the_
         {"gamma": 0.2},
         {"attributes": ()},
         {"attributes": ("Young",)},
-        {"target": "Virtual face"},
+        {"target": "Eileen Collins"},
     )
     pictures = [usual, *(made(method, pixels, **change) for change in changes)]
     assert all(not torch.equal(a, b) for i, a in enumerate(pictures) for b in pictures[:i])
@@ -76,7 +76,8 @@ def test_attributes_come_as_a_list_or_as_text_and_a_wrong_one_is_named_with_the_
 
 def test_erasing_runs_the_targets_own_restorer(method):
     pixels = torch.rand(1, 3, 128, 128)
-    ours, other = (method.erase(pixels, ErasableMaskParams(target=name)) for name in ("Grace Hopper", "Virtual face"))
+    settings = [ErasableMaskParams(target=name) for name in ("Grace Hopper", "Eileen Collins")]
+    ours, other = (method.erase(pixels, params) for params in settings)
     assert ours.shape == pixels.shape and not torch.equal(ours, other)
     with pytest.raises(MethodError, match=r"crops \(N, 3, 128, 128\), not \(1, 3, 64, 64\)"):
         method.erase(torch.rand(1, 3, 64, 64), ErasableMaskParams())
@@ -84,8 +85,8 @@ def test_erasing_runs_the_targets_own_restorer(method):
 
 def test_a_file_without_a_targets_mask_or_of_something_else_is_refused():
     state = file()
-    with pytest.raises(CheckpointError, match="no mask towards collins"):
-        mask_of(state, "collins")
+    with pytest.raises(CheckpointError, match="no mask towards virtual"):
+        mask_of(state, "virtual")
     with pytest.raises(CheckpointError, match="no mask towards hopper"):
         mask_of({"weight": torch.zeros(1)}, "hopper")
     with pytest.raises(CheckpointError):

@@ -1,8 +1,4 @@
-"""The endpoints /protect, /reveal and /forge of the Gradio API: the tabs for programs, with named parameters.
-
-Hidden components carry it, rather than gr.api(), because theirs are the checks that a path in a
-request is a file that the caller has uploaded.
-"""
+"""The endpoints /protect, /reveal, /erase and /forge of the Gradio API: the tabs for programs, with parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +15,8 @@ from app import photo as photos
 from app.demo.errors import sentence
 from app.demo.session import Desk, taken
 from app.demo.setting_events import registered
-from app.forge import ALL_EDITS, USUAL, Wall, build, encoded
+from app.erase import Erasure, erase
+from app.forge import USUAL, Wall, build, encoded
 from app.jobs import protect
 from app.making import Request
 from app.panel import Panel, PanelError, panel_of
@@ -27,7 +24,6 @@ from app.report import Result
 from app.reveal import DEFAULT_KEY, check_claim, reveal
 from app.runtime import Runtime
 from app.scoring import JobError, Person, find_person
-from engines.methods import METHODS
 from engines.methods import method as method_of
 from engines.params import ParamError
 
@@ -137,6 +133,38 @@ class Api:
             raise gr.Error(sentence(error), print_exception=False) from None
         return {"rows": [one.as_dict() for one in found], **checked}
 
+    def erase(
+        self,
+        photo: str,
+        method: str = "erasable-mask",
+        target: str = "",
+        original: str | None = None,
+        reference: str | None = None,
+        far: float = 0.01,
+    ) -> tuple[str, dict[str, Any]]:
+        """Erase the mask of the largest face in a photo, and score both files.
+
+        Args:
+            photo: The masked photo, as a file.
+            method: The id of the method that masked it.
+            target: Whom the mask leads to; none means whom the file names.
+            original: The photo before it was masked, to compare with.
+            reference: Another photo of the person, to compare with.
+            far: False-acceptance rate of the thresholds: 0.01 or 0.001.
+
+        Returns:
+            The photo without its mask, and the report: scores of both files, verdict, provenance.
+        """
+        try:
+            if not photo:
+                raise JobError("There is no photo: give one as `photo`.")
+            masked, before, other = (path and photos.load(taken(path)) for path in (photo, original, reference))
+            job = Erasure(masked, method, target or "", before or None, other or None, far=float(far))
+            found = erase(self.runtime, job)
+        except Exception as error:
+            raise gr.Error(sentence(error), print_exception=False) from None
+        return self._kept(found.name, found.file), found.as_dict()
+
     def forge(
         self, photo: str, protected: str, edit: str = USUAL, forgers: list[str] | None = None
     ) -> tuple[str, dict[str, Any]]:
@@ -196,53 +224,3 @@ def ids(given: Any, what: str = "Surrogates and judges", one: str = "sface") -> 
     if not isinstance(given or [], list) or not all(isinstance(id, str) for id in given or []):
         raise PanelError(f'{what} are lists of ids, such as ["{one}"].')
     return list(given or [])
-
-
-def add(runtime: Runtime, desk: Desk) -> None:
-    """Add the endpoints to the Blocks being built; nothing of it is seen on the page."""
-    with gr.Column(visible=False):
-        inputs = [
-            gr.File(label="photo: the photo"),
-            gr.CheckboxGroup(list(gallery.NAMES), value=[], label="targets: names of built-in faces"),
-            gr.File(
-                file_count="multiple",
-                label="target_photos: photos of targets, who must have agreed or not exist",
-            ),
-            gr.Dropdown(list(METHODS), value="tip-im", label="method: id of the method"),
-            gr.JSON(value={}, label="params: settings of the method; what is left out has the paper's value"),
-            gr.File(label="reference: another photo of the same person, for a stricter test"),
-            gr.Number(0, label="seed: the same one gives the same file"),
-            gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
-            gr.Radio(list(FORMATS), value="PNG", label="format: PNG or JPEG"),
-            gr.Number(95, label="quality: of a JPEG, 1 to 100"),
-            gr.JSON(value=[], label="surrogates: ids of the recognisers to attack; none means the usual one"),
-            gr.JSON(value=[], label="judges: ids that only score the file; none means every judge that is there"),
-            gr.Textbox("", label="identity: what dip-watermark writes, a name or 24 bits"),
-            gr.Textbox(DEFAULT_KEY, label="key: whoever reads the mark needs the same one"),
-        ]
-        outputs = [
-            gr.File(label="the protected file"),
-            gr.JSON(label="the report: scores, verdict, survival, provenance"),
-        ]
-        endpoints, heavy = Api(runtime, desk), {"concurrency_id": "heavy", "concurrency_limit": 1}
-        gr.Button("Protect").click(endpoints.protect, inputs, outputs, api_name="protect", **heavy)
-        readable = [id for id, method in METHODS.items() if hasattr(method, "read")]
-        asked = [
-            gr.File(label="photo: the photo"),
-            gr.Textbox(DEFAULT_KEY, label="key: the one that the mark was made with"),
-            gr.Textbox("", label="claim: a registered name or 24 bits, to accept or reject"),
-            gr.Dropdown(readable, value=readable[0], label="method: id of the method that left the mark"),
-        ]
-        found = gr.JSON(label="one row a face; with a claim, whether it is accepted")
-        gr.Button("Reveal").click(endpoints.reveal, asked, found, api_name="reveal", **heavy)
-        asked = [
-            gr.File(label="photo: the original photo"),
-            gr.File(label="protected: the file that a protection made of it"),
-            gr.Dropdown(list(ALL_EDITS), value=USUAL, label="edit: what is changed"),
-            gr.JSON(value=[], label="forgers: ids of the forgers; none means all that are there"),
-        ]
-        outputs = [
-            gr.File(label="the wall, labelled"),
-            gr.JSON(label="a row a forger: L2-face, ID similarity, defended or not"),
-        ]
-        gr.Button("Forge").click(endpoints.forge, asked, outputs, api_name="forge", **heavy)

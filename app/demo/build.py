@@ -11,9 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.demo import about, api, authority, forge, models, panel, protect, pull, wires
+from app.demo import about, authority, endpoints, eraser, forge, models, panel, protect, pull, wires
 from app.demo.authority_events import AuthorityEvents
 from app.demo.controls import Controls
+from app.demo.eraser_events import EraserEvents
 from app.demo.example import Example
 from app.demo.forge_events import ForgeEvents
 from app.demo.panel_events import PanelEvents
@@ -44,12 +45,12 @@ def build(runtime: Runtime) -> gr.Blocks:
                 view = protect.draw(controls)
             forgery = _forge_tab()
             with gr.Tab("Authority", id="authority") as authority_tab:
-                office = authority.draw()
+                office, eraser_tabs, eraser_view = _authority()
             with gr.Tab("Models") as models_tab:
                 shelf = models.draw(runtime)
             with gr.Tab("About & privacy"):
                 about.draw()
-        api.add(runtime, desk)
+        endpoints.add(runtime, desk)
         width = gr.Number(visible="hidden", elem_id="lv-width")
         side = panel.draw(runtime, opener)
         panels = PanelEvents(runtime, side, [side.box, shelf.box])
@@ -62,6 +63,8 @@ def build(runtime: Runtime) -> gr.Blocks:
             forge_tab, wall = forgery
             wires.forge(tabs, forge_tab, view, ForgeEvents(runtime, wall, desk))
         wires.authority(tabs, authority_tab, view, AuthorityEvents(runtime, office, desk))
+        if eraser_view is not None:
+            wires.eraser((tabs, eraser_tabs), view, EraserEvents(runtime, eraser_view, desk))
         reading = {"fn": lambda: models.read(runtime, shelf), "outputs": shelf.everything, **wires.LIGHT}
         models_tab.select(**reading)
         for box in panels.boxes:
@@ -95,6 +98,18 @@ def _folder() -> Path:
         os.environ["GRADIO_TEMP_DIR"] = path
         atexit.register(shutil.rmtree, path, ignore_errors=True)
     return Path(path)
+
+
+def _authority() -> tuple[authority.AuthorityView, Any, eraser.EraserView | None]:
+    """Reading a mark, and beside it erasing a mask, where a method makes one."""
+    if not eraser.erasers():
+        return authority.draw(), None, None
+    with gr.Tabs() as tabs:
+        with gr.Tab("Read a mark", id="read"):
+            office = authority.draw()
+        with gr.Tab("Erase a mask", id="erase"):
+            view = eraser.draw()
+    return office, tabs, view
 
 
 def _forge_tab() -> tuple[Any, forge.ForgeView] | None:

@@ -18,7 +18,7 @@ Key = tuple[str, str, bool]  # name, widget, advanced
 
 def key(knob: Knob) -> Key:
     """What tells one component from another."""
-    widget = "switch" if knob.kind is bool else "menu" if knob.choices else "slider"
+    widget = "switch" if knob.kind is bool else "boxes" if knob.several else "menu" if knob.choices else "slider"
     return knob.name, widget, knob.advanced
 
 
@@ -59,12 +59,21 @@ class Controls:
             for item in self.keys
         ]
 
+    def suggested(self, method: str, values: dict[str, Any]) -> dict[Any, Any]:
+        """Updates of the knobs of which any number of choices may be taken, at what a photo brings along."""
+        parts = zip(self.components, self.keys, strict=True)
+        free_ones = free(method)
+        return {
+            part: list(values[k[0]]) for part, k in parts if k[1] == "boxes" and k in free_ones and k[0] in values
+        }
+
     def read(self, method: str, values: tuple[Any, ...]) -> dict[str, Any]:
         """The method's settings from the components' values, in the components' order."""
         by_key = dict(zip(self.keys, values, strict=True))
         found = {}
         for knob in METHODS[method].Params.knobs():
             value = knob.default if fixed(knob) else by_key[key(knob)]
+            value = tuple(value or ()) if knob.several else value
             found[knob.name] = int(value) if knob.kind is int and float(value).is_integer() else value
         return found
 
@@ -81,6 +90,10 @@ def component(knob: Knob, visible: bool = True, value: Any = None) -> Any:
     }
     if knob.kind is bool:
         return gr.Checkbox(**common)
+    if knob.several:
+        words = [(choice.replace("_", " ").lower(), choice) for choice in knob.choices]
+        chosen = {} if value is None else {"value": list(value)}  # left alone where nothing is said
+        return gr.CheckboxGroup(choices=words, **{key: common[key] for key in ("label", "info", "visible")}, **chosen)
     if knob.choices:
         return gr.Radio(choices=list(knob.choices), **common)
     return gr.Slider(minimum=knob.low, maximum=knob.high, step=knob.step, buttons=[], **common)
@@ -90,6 +103,8 @@ def shown_default(knob: Knob) -> str:
     """The paper's default, with its unit."""
     if isinstance(knob.default, bool):
         return "on" if knob.default else "off"
+    if knob.default is None:
+        return "what the photo shows"
     value = f"{knob.default:g}" if isinstance(knob.default, int | float) else str(knob.default)
     if not knob.unit:
         return value

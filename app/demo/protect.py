@@ -62,6 +62,7 @@ class View:
     download: Any
     settings_file: Any
     to_authority: Any
+    to_eraser: Any
     to_forge: Any
     wall: Any
     wall_fold: Any
@@ -264,6 +265,7 @@ def _result(found: dict[str, Any]) -> None:
             found["to_authority"] = gr.Button(
                 "Read the mark back", size="md", visible=False, elem_id="lv-to-authority"
             )
+            found["to_eraser"] = gr.Button("Erase the mask", size="md", visible=False, elem_id="lv-to-eraser")
             found["to_forge"] = gr.Button("Send to Forge", size="md", visible=False, elem_id="lv-to-forge")
 
 

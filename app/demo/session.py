@@ -59,6 +59,7 @@ class Session:
     made: Made | None = None  # the last result
     forging: Any = None  # what the Forge tab works on (forge_events.Forging)
     inspected: Any = None  # what the Authority tab looks at (authority_events.Inspection)
+    erasing: Any = None  # what "Erase a mask" works on (eraser_events.Erasing)
     views: dict[str, tuple[str, str]] = field(default_factory=dict)
     shown: dict[Any, Any] = field(default_factory=dict)  # component -> value of the last finished result
     pulls: dict[str, threading.Event] = field(default_factory=dict)  # the switch of each place's download

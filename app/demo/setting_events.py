@@ -12,14 +12,16 @@ from app.demo.controls import Controls
 from app.demo.errors import sentence
 from app.demo.protect import View
 from app.demo.session import Desk
+from app.erase import made_with
 from app.identities import Identities, number_of
 from app.reveal import message
 from engines.methods import METHODS
 
 
 def preset_of(method: str, params: dict[str, Any]) -> str | None:
-    """The name of the preset that these settings are, if any."""
-    defaults = {knob.name: knob.default for knob in METHODS[method].Params.knobs()}
+    """The name of the preset that these settings are, if any; what a photo brings along is no part of one."""
+    defaults = {knob.name: knob.default for knob in METHODS[method].Params.knobs() if not knob.several}
+    params = {name: value for name, value in params.items() if name in defaults}
     same = (
         name for name, change in METHODS[method].presets.items() if {**defaults, **change} == {**defaults, **params}
     )
@@ -54,6 +56,19 @@ class SettingEvents:
     def choose_method(self, method: str) -> dict[Any, Any]:
         """Another method, at its paper's settings; also what Reset does."""
         return settings(self.view, self.controls, method)
+
+    def suggest(self, method: str, request: gr.Request) -> dict[Any, Any]:
+        """What the chosen face brings to the method's settings: from its file if that says so, or by looking."""
+        chosen, sitter = METHODS[method], self.desk.of(request).sitter
+        person = sitter and sitter.person
+        if person is None or not hasattr(chosen, "suggests"):
+            return {self.view.status: gr.skip()}
+        try:
+            found = {**chosen.suggests(person.crop(chosen).pixels), **made_with(person.photo, method)}
+            values = chosen.Params.read(found).model_dump()
+        except Exception as error:
+            return {self.view.status: scoreboard.alert(sentence(error))}
+        return {self.view.status: gr.skip(), **self.controls.suggested(method, values)}
 
     def choose_preset(self, method: str, preset: str | None) -> dict[Any, Any]:
         """A preset's settings."""

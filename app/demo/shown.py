@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app import plots
-from app.demo import forge, marks, scoreboard, wall
+from app.demo import eraser, forge, marks, scoreboard, wall
 from app.demo.protect import View
 from app.demo.session import FACE, Session
 from app.report import Progress, Result
@@ -46,6 +46,7 @@ def _no_details(view: View) -> Updates:
         view.provenance: "",
         view.mark_fold: gr.update(visible=False),
         view.to_authority: gr.update(visible=False),
+        view.to_eraser: gr.update(visible=False),
         view.to_forge: gr.update(visible=False),
         view.wall_fold: gr.update(visible=False),
         view.download: off,
@@ -113,6 +114,7 @@ def finished(view: View, session: Session, result: Result, person: Person, above
         view.mark: marks.reading(result.mark) if result.mark else "",
         view.mark_fold: gr.update(visible=result.mark is not None),
         view.to_authority: gr.update(visible=result.mark is not None),
+        view.to_eraser: gr.update(visible=session.made is not None and session.made.method in eraser.erasers()),
         view.to_forge: gr.update(visible=forge.offered()),
         view.wall: wall.tiles(result.wall.tiles) if result.wall else "",
         view.wall_fold: gr.update(visible=result.wall is not None),

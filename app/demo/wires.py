@@ -8,6 +8,7 @@ import gradio as gr
 
 from app.demo.authority_events import AuthorityEvents
 from app.demo.controls import Controls
+from app.demo.eraser_events import EraserEvents
 from app.demo.forge import SCROLL
 from app.demo.forge_events import ForgeEvents
 from app.demo.panel import OPEN, PanelView
@@ -17,6 +18,7 @@ from app.demo.protect import View
 from app.demo.protect_events import RunEvents
 from app.demo.pull import Box, PullEvents
 from app.demo.setting_events import SettingEvents
+from engines.methods import METHODS
 
 RESIZE = "() => { for (const wait of [50, 400]) setTimeout(() => window.dispatchEvent(new Event('resize')), wait) }"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -71,7 +73,11 @@ def settings(view: View, settings: SettingEvents, controls: Controls) -> None:
     folds = [view.target_fold, view.identity_fold]
     knobs = [view.method, view.summary, view.preset, *folds, *controls.components]
     view.method.input(settings.choose_method, view.method, knobs, **LIGHT)
-    view.reset.click(settings.choose_method, view.method, knobs, **LIGHT)
+    reset = view.reset.click(settings.choose_method, view.method, knobs, **LIGHT)
+    suggest = {"fn": settings.suggest, "inputs": view.method, "outputs": [view.status, *controls.components]}
+    if any(hasattr(method, "suggests") for method in METHODS.values()):
+        for moved in (view.photo.change, view.method.change, reset.then):
+            moved(**suggest, **LIGHT)
     view.preset.input(settings.choose_preset, [view.method, view.preset], knobs, **LIGHT)
     naming = {"fn": settings.name_identity, "inputs": [view.identity, view.key], "outputs": view.identity_line}
     gr.on([view.identity.change, view.key.change, view.identity_fold.expand], **naming, **LIGHT)
@@ -139,6 +145,21 @@ def authority(tabs: Any, tab: Any, view: View, events: AuthorityEvents) -> None:
     office.look_up.click(events.look_up, office.name, registry, **LIGHT)
     office.delete.click(events.delete, office.name, registry, **LIGHT)
     tab.select(events.open, None, registry, **LIGHT)
+
+
+def eraser(tabs: tuple[Any, Any], from_view: View, events: EraserEvents) -> None:
+    view = events.view
+    loading = {**LIGHT, "show_progress": "minimal", "show_progress_on": [view.verdict]}
+    outputs = view.everything
+    sent = from_view.to_eraser.click(
+        lambda: (gr.Tabs(selected="authority"), gr.Tabs(selected="erase")), None, list(tabs), queue=False, **QUIET
+    )
+    sent.then(events.receive, view.target, outputs, **loading)
+    view.drop.upload(events.take, [view.drop, view.target], outputs, **loading)
+    view.reference.upload(events.take_reference, [view.reference, view.target], outputs, **loading)
+    view.erase.click(events.again, view.target, outputs, **loading)
+    view.other.click(events.other, view.target, outputs, **loading)
+    view.unmasked.click(events.unmasked, view.target, outputs, **loading)
 
 
 def panel(demo: gr.Blocks, view: View, side: PanelView, panels: PanelEvents) -> None:

@@ -30,7 +30,7 @@ PAPER = (
     "Shen et al., ErasableMask: A Robust and Erasable Privacy Protection Scheme against Black-box Face Recognition "
     "Models"
 )
-TARGETS = {"Grace Hopper": "hopper", "Virtual face": "virtual"}
+TARGETS = {"Grace Hopper": "hopper", "Eileen Collins": "collins"}
 Attribute = Literal[
     "Bald",
     "Bangs",
@@ -74,7 +74,7 @@ class ErasableMaskParams(Params):
         published=False,
         help="What the masked face shows. Left alone, it shows what the photo shows.",
     )
-    target: Literal["Grace Hopper", "Virtual face"] = knob(
+    target: Literal["Grace Hopper", "Eileen Collins"] = knob(
         "Grace Hopper",
         label="Target",
         published=False,

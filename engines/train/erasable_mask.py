@@ -2,7 +2,7 @@
 
     python -m app targets --out TARGETS
     python -m engines.train.erasable_mask --data DIR --targets TARGETS --target hopper --out FOLDER
-    python -m engines.train.erasable_mask --data DIR --targets TARGETS --target virtual --edits FOLDER --out OTHER
+    python -m engines.train.erasable_mask --data DIR --targets TARGETS --target collins --edits FOLDER --out OTHER
 
 Stage 1 teaches G to edit attributes (Eq. 14). Stage 2 leaves G as it is and trains E_adv and R, which start as G is,
 against the surrogates by the meta-auxiliary attack (Eq. 15). Stage 3 trains R alone (Eq. 16). With `--edits` the

@@ -1,0 +1,101 @@
+"""The hidden components that carry the endpoints of `api.py`.
+
+Hidden components carry them, rather than gr.api(), because theirs are the checks that a path in a
+request is a file that the caller has uploaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app import gallery
+from app.demo.api import FORMATS, Api
+from app.demo.session import Desk
+from app.forge import ALL_EDITS, USUAL
+from app.reveal import DEFAULT_KEY
+from app.runtime import Runtime
+from engines.methods import METHODS
+
+HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1}
+
+
+def add(runtime: Runtime, desk: Desk) -> None:
+    """Add the endpoints to the Blocks being built; nothing of it is seen on the page."""
+    endpoints = Api(runtime, desk)
+    with gr.Column(visible=False):
+        for draw in (_protect, _reveal, _erase, _forge):
+            draw(endpoints)
+
+
+def _protect(endpoints: Api) -> None:
+    inputs = [
+        gr.File(label="photo: the photo"),
+        gr.CheckboxGroup(list(gallery.NAMES), value=[], label="targets: names of built-in faces"),
+        gr.File(
+            file_count="multiple",
+            label="target_photos: photos of targets, who must have agreed or not exist",
+        ),
+        gr.Dropdown(list(METHODS), value="tip-im", label="method: id of the method"),
+        gr.JSON(value={}, label="params: settings of the method; what is left out has the paper's value"),
+        gr.File(label="reference: another photo of the same person, for a stricter test"),
+        gr.Number(0, label="seed: the same one gives the same file"),
+        gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
+        gr.Radio(list(FORMATS), value="PNG", label="format: PNG or JPEG"),
+        gr.Number(95, label="quality: of a JPEG, 1 to 100"),
+        gr.JSON(value=[], label="surrogates: ids of the recognisers to attack; none means the usual one"),
+        gr.JSON(value=[], label="judges: ids that only score the file; none means every judge that is there"),
+        gr.Textbox("", label="identity: what dip-watermark writes, a name or 24 bits"),
+        gr.Textbox(DEFAULT_KEY, label="key: whoever reads the mark needs the same one"),
+    ]
+    outputs = [
+        gr.File(label="the protected file"),
+        gr.JSON(label="the report: scores, verdict, survival, provenance"),
+    ]
+    gr.Button("Protect").click(endpoints.protect, inputs, outputs, api_name="protect", **HEAVY)
+
+
+def _reveal(endpoints: Api) -> None:
+    readable = [id for id, method in METHODS.items() if hasattr(method, "read")]
+    asked = [
+        gr.File(label="photo: the photo"),
+        gr.Textbox(DEFAULT_KEY, label="key: the one that the mark was made with"),
+        gr.Textbox("", label="claim: a registered name or 24 bits, to accept or reject"),
+        gr.Dropdown(readable, value=readable[0], label="method: id of the method that left the mark"),
+    ]
+    found = gr.JSON(label="one row a face; with a claim, whether it is accepted")
+    gr.Button("Reveal").click(endpoints.reveal, asked, found, api_name="reveal", **HEAVY)
+
+
+def _erase(endpoints: Api) -> None:
+    able = [id for id, method in METHODS.items() if hasattr(method, "erase")]
+    if not able:
+        return
+    asked = [
+        gr.File(label="photo: the masked photo"),
+        gr.Dropdown(able, value=able[0], label="method: id of the method that masked it"),
+        gr.Textbox("", label="target: whom the mask leads to; none means whom the file names"),
+        gr.File(label="original: the photo before it was masked, to compare with"),
+        gr.File(label="reference: another photo of the person, to compare with"),
+        gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
+    ]
+    outputs = [
+        gr.File(label="the photo without its mask"),
+        gr.JSON(label="the report: scores of both files, verdict, provenance"),
+    ]
+    gr.Button("Erase").click(endpoints.erase, asked, outputs, api_name="erase", **HEAVY)
+
+
+def _forge(endpoints: Api) -> None:
+    asked = [
+        gr.File(label="photo: the original photo"),
+        gr.File(label="protected: the file that a protection made of it"),
+        gr.Dropdown(list(ALL_EDITS), value=USUAL, label="edit: what is changed"),
+        gr.JSON(value=[], label="forgers: ids of the forgers; none means all that are there"),
+    ]
+    outputs = [
+        gr.File(label="the wall, labelled"),
+        gr.JSON(label="a row a forger: L2-face, ID similarity, defended or not"),
+    ]
+    gr.Button("Forge").click(endpoints.forge, asked, outputs, api_name="forge", **HEAVY)

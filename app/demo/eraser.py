@@ -1,0 +1,146 @@
+"""Authority, "Erase a mask": what is where. What happens is in eraser_events.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app.demo import scoreboard
+from app.demo.protect import dropzone
+from app.erase import Erased
+from app.report import Score
+from engines.methods import METHODS
+
+INTRO = (
+    "A mask that its owner can take off: put in a masked photo, and see whether recognisers know the person again."
+)
+STRICTER = "Another photo of the person says who knows them again."
+
+
+def erasers() -> tuple[str, ...]:
+    """Ids of the methods whose change can be taken back."""
+    return tuple(id for id, method in METHODS.items() if hasattr(method, "erase"))
+
+
+def targets(method: str) -> list[str]:
+    """Whom a method's masks can lead to."""
+    return next(list(knob.choices) for knob in METHODS[method].Params.knobs() if knob.name == "target")
+
+
+@dataclass
+class EraserView:
+    """Every component that an event reads or writes."""
+
+    drop: Any
+    reference: Any
+    reference_line: Any
+    target: Any
+    erase: Any
+    other: Any
+    unmasked: Any
+    status: Any
+    verdict: Any
+    faces: Any
+    board: Any
+    download: Any
+    provenance: Any
+
+    @property
+    def everything(self) -> list[Any]:
+        """All of them, for handlers that may change anything."""
+        return [getattr(self, item.name) for item in fields(self)]
+
+
+def draw() -> EraserView:
+    """Lay it out: the photo on the left, what came of it on the right."""
+    found: dict[str, Any] = {}
+    with gr.Row(elem_id="lv-eraser", elem_classes="lv-two-columns", equal_height=False):
+        with gr.Column(scale=5, elem_classes="lv-inputs"):
+            _inputs(found)
+        with gr.Column(scale=9, elem_classes="lv-outputs"):
+            found["verdict"] = gr.HTML(f'<p class="lv-verdict">{INTRO}</p>', elem_id="lv-eraser-verdict")
+            found["faces"] = gr.HTML(elem_id="lv-eraser-faces")
+            found["board"] = gr.HTML(elem_id="lv-eraser-board")
+            found["download"] = gr.DownloadButton(
+                "Download the photo without its mask", size="md", visible=False, elem_id="lv-eraser-download"
+            )
+            found["provenance"] = gr.HTML(elem_id="lv-eraser-provenance")
+    return EraserView(**found)
+
+
+def _inputs(found: dict[str, Any]) -> None:
+    choices = targets(erasers()[0])
+    found["drop"] = dropzone("Masked photo", "lv-eraser-drop")
+    found["target"] = gr.Radio(
+        choices,
+        value=choices[0],
+        label="Restorer made for",
+        elem_id="lv-eraser-target",
+        info="A mask is taken off by the restorer of the face that it leads to. A file of ours says which.",
+    )
+    gr.HTML(STRICTER, elem_classes="lv-quiet")
+    found["reference"] = dropzone("Another photo of the person", "lv-eraser-reference")
+    found["reference_line"] = gr.HTML(elem_classes="lv-quiet")
+    off: dict[str, Any] = {"interactive": False, "min_width": 120}
+    found["erase"] = gr.Button("Erase the mask", variant="primary", elem_id="lv-erase", **off)
+    with gr.Row():
+        found["other"] = gr.Button("Wrong-restorer test", size="md", elem_id="lv-eraser-other", **off)
+        found["unmasked"] = gr.Button("Unmasked-photo test", size="md", elem_id="lv-eraser-unmasked", **off)
+    found["status"] = gr.HTML(elem_classes="lv-status", elem_id="lv-eraser-status", padding=False)
+
+
+def faces(found: Erased) -> str:
+    """Before, masked and erased in a row; without an original the last two."""
+    shown = ((found.original, "Before"), (found.masked, "Masked, as exported"), (found.erased, "Erased"))
+    figures = "".join(
+        f"<figure>{scoreboard.picture(pixels, 256, words)}<figcaption>{words}</figcaption></figure>"
+        for pixels, words in shown
+        if pixels is not None
+    )
+    return f'<div class="lv-trio">{figures}</div>'
+
+
+def board(found: Erased) -> str:
+    """One row a recogniser: likeness to the person and to the target, masked and erased, against the threshold."""
+    rows = "".join(
+        _row(one, two, bool(found.compared_with)) for one, two in zip(found.before, found.after, strict=True)
+    )
+    far = scoreboard.percent(found.after[0].far) if found.after else ""
+    names = ["Recogniser", f"To {found.target}, masked → erased"]
+    if found.compared_with:
+        names.insert(1, f"To {found.compared_with}, masked → erased")
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    note = f"Cosines; behind the stroke the threshold at {far} false matches. A filled disc matches."
+    quality = (
+        ""
+        if found.psnr is None
+        else f"Erased against the original: PSNR {found.psnr:.1f} dB, SSIM {found.ssim:.2f} (1 is identical)."
+    )
+    return (
+        f'<table class="lv-table lv-board"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        f'<p class="lv-caption">{escape(f"{note} {quality}".strip())}</p>'
+    )
+
+
+def _row(masked: Score, erased: Score, compared: bool) -> str:
+    role, why = scoreboard.ROLES.get(erased.role, (erased.role, ""))
+    own = ((masked.to_self, masked.matches_self), (erased.to_self, erased.matches_self))
+    away = ((masked.to_target, masked.matches_target), (erased.to_target, erased.matches_target))
+    cells = [_pair(away, erased.threshold)]
+    if compared:
+        cells.insert(0, _pair(own, erased.threshold))
+    name = f'<td><b>{escape(erased.title)}</b><small title="{escape(why)}">{escape(role)}</small></td>'
+    return f"<tr>{name}{''.join(cells)}</tr>"
+
+
+def _pair(two: Sequence[tuple[float | None, bool | None]], threshold: float | None) -> str:
+    shown = [
+        scoreboard.mark(matches, "no face" if value is None else f"{value:.2f}")
+        for value, matches in ((value, None if value is None else matches) for value, matches in two)
+    ]
+    limit = "no threshold yet" if threshold is None else f"{threshold:.2f}"
+    return f'<td class="lv-num">{shown[0]} → {shown[1]} / {limit}</td>'
