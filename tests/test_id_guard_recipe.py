@@ -17,6 +17,7 @@ from engines.nets.parser import CLASSES
 from engines.train import disrupt, id_guard, idm, prior, weighting
 from engines.train.datasets import DataError
 from engines.train.opponents import Opponents
+from engines.train.pgd import pgd
 from tests.test_forger_recipe import faces, same, state  # noqa: F401  (faces is a fixture)
 
 
@@ -144,7 +145,7 @@ def test_what_a_training_logs_is_measured_on_others(bench, faces, tmp_path):  # 
 
 def test_pgd_climbs_and_stays_in_the_ball():
     pixels, generator = torch.rand(2, 3, 8, 8) * 2 - 1, torch.Generator().manual_seed(0)
-    delta = prior.pgd(lambda moved: (moved - pixels).square().mean(), pixels, generator)
+    delta = pgd(lambda moved: (moved - pixels).square().mean(), pixels, generator)
     assert delta.abs().max() <= EPSILON + 1e-6 and (pixels + delta).abs().max() <= 1
     inside = (pixels.abs() < 0.9).expand_as(delta)
     assert delta.abs()[inside].mean() > 0.049  # ten steps of 0.01 reach the edge wherever there is room

@@ -27,7 +27,7 @@ from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.forger_losses import OBJECTIVES
 from engines.train.forger_terms import Batch
-from engines.train.prior import pgd
+from engines.train.pgd import pgd
 
 RATE = 1e-4  # Adam's, of G
 

@@ -26,7 +26,7 @@ from engines.train import kept
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.opponents import bundled, success
-from engines.train.prior import pgd
+from engines.train.pgd import pgd
 
 STEPS = 10
 

@@ -9,7 +9,6 @@ against it, 10 steps of 0.01, on 2,000 faces.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +18,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engines.manipulate import signed
-from engines.nets.id_guard import EPSILON
 from engines.nets.stargan import StarGan
 from engines.once import frozen
 from engines.tensors import fill
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
+from engines.train.pgd import pgd
 from engines.train.supervised import Supervised, Task
 
-SIZE, STEP, STEPS, FACES = 128, 0.01, 10, 2000
+SIZE, FACES = 128, 2000
 
 
 class Reconstruction(nn.Module):
@@ -39,26 +38,6 @@ class Reconstruction(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.net(pixels, pixels.new_zeros(len(pixels), 0))
-
-
-def pgd(
-    distance: Callable[[Tensor], Tensor],
-    pixels: Tensor,
-    generator: torch.Generator,
-    epsilon: float = EPSILON,
-    step: float = STEP,
-    steps: int = STEPS,
-) -> Tensor:
-    """Projected gradient ascent (Madry et al.) on a distance of x + δ from a random start: δ (N, 3, S, S), |δ| <= ε.
-
-    `pixels` in [-1, 1]; x + δ stays there too. `generator` lives on the CPU.
-    """
-    delta = epsilon * (2 * torch.rand(pixels.shape, generator=generator).to(pixels) - 1)
-    for _ in range(steps):
-        delta = ((pixels + delta).clamp(-1, 1) - pixels).detach().requires_grad_()
-        slope = torch.autograd.grad(distance(pixels + delta), delta)[0]
-        delta = (delta + step * slope.sign()).clamp(-epsilon, epsilon)
-    return ((pixels + delta).clamp(-1, 1) - pixels).detach()
 
 
 def prior(net: nn.Module, faces: Celeba, count: int = FACES, part: int = 20, seed: int = 0) -> Tensor:
