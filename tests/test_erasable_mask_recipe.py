@@ -14,6 +14,7 @@ from torch import nn
 from engines.face import ARCFACE112, CELEBA128, retarget, similarity
 from engines.nets.attributes import NAMES
 from engines.nets.erasable_mask import ATTRIBUTES, ErasableMask
+from engines.train import adv_faces
 from engines.train import erasable_losses as losses
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
@@ -263,3 +264,19 @@ def test_the_plain_ensemble_trains_too_and_what_is_measured_is_finite(celeba, tm
     found = held_out(run, celeba, 6)
     assert all(np.isfinite(value) for value in found.values()) and (tmp_path / "grid.png").is_file()
     assert CONFIGS["paper"].size == 256 and CONFIGS["gpu"].primaries == 3
+
+
+def test_adv_faces_moves_towards_its_target_and_goes_on_where_it_stopped(celeba, tmp_path):
+    recipe = adv_faces.Recipe(steps=6, batch=2, widths=WIDTHS, critic=4, size=64, rate=2e-2)
+    against = [linear(i, 64) for i in range(3)]
+    whole = adv_faces.Training(recipe, celeba, against, tmp_path / "whole")
+    before = whole.held_out(celeba, 6)["to target"]
+    first = [whole.step() for _ in range(recipe.steps)]
+    assert set(first[0]) == {"real", "identity", "size", "critic"} and first[0]["size"] >= 3 - 1e-4
+    assert whole.held_out(celeba, 6)["to target"] > before
+    for stop in (3, 6):
+        part = adv_faces.Training(recipe, celeba, against, tmp_path / "parts")
+        while part.done < stop:
+            part.step()
+        part.save()
+    assert not changed(whole.net.state_dict(), part.net.state_dict())
