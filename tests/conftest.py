@@ -162,3 +162,4 @@ def mask(monkeypatch):
     monkeypatch.setattr(ErasableMask, "checkpoints", (card,))
     monkeypatch.setattr(ErasableMask, "attacked_in_training", ("compact-vgg",))
     monkeypatch.setitem(METHODS, "erasable-mask", ErasableMask())
+    return nets
