@@ -29,7 +29,7 @@ PAPERS = {
 NETS: dict[str, Callable[[], Any]] = {"attributes": AttributeNet, "parser": Parser}
 RECIPES = {"attributes": "attributes", "parser": "parser"}  # else forgers ID
 TRAINED_ON = {
-    "parser": "CelebAMask-HQ, 900 faces",
+    "parser": "CelebAMask-HQ, 898 faces",
     "attributes": "CelebA, 20,000 faces of 4,000 identities",
 }
 COMMANDS = {"attributes": "bench attributes", "parser": "bench parser"}  # else bench forgers

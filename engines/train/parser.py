@@ -1,4 +1,4 @@
-"""The recipe of the face parser, trained on 900 masks of CelebAMask-HQ and measured on 100 others.
+"""The recipe of the face parser, trained on masks of CelebAMask-HQ and measured on 100 others.
 
     python -m engines.train.parser --data DIR --out FOLDER
 
