@@ -108,22 +108,14 @@ def made_with(photo: Photo, id: str) -> dict[str, Any]:
 def erase(runtime: Runtime, job: Erasure) -> Erased:
     """Erase the mask of the largest face, and score both files. Raises JobError, MethodError, ParamError."""
     start, method = time.perf_counter(), erasable(job.method)
-    target = job.target or made_with(job.masked, job.method).get("target")
-    params = method.Params.read({"target": target} if target else {})
+    params = _settings(method, job)
     if job.original is not None and job.original.pixels.shape != job.masked.pixels.shape:
         raise JobError(ANOTHER_SIZE)
     person = find_person(runtime, "the masked photo", job.masked)
-    crop = person.crop(method)
-    with runtime.work:
-        clean = method.erase(crop.pixels.to(runtime.device), params).cpu()
-    cards = [{"id": card.id, "sha256": card.sha256, "state": card.state} for card in method.checkpoints]
-    provenance = {"erased": method.id, "target": method.aim(params), "checkpoints": cards}
-    data = photos.encode(paste(job.masked.pixels, crop, clean), "PNG", 95, {"larvatus": 1, "provenance": provenance})
-    exported = photos.load(data)
+    data, provenance = _file(runtime, method, params, person)
+    exported, window = photos.load(data), head_window(person)
     scorer, compared_with = _scorer(runtime, job, person, method.aim(params))
-    same = job.original is not None
-    faces = [Person("file", photo, person.face).crop(crop).pixels for photo in (job.original, exported) if photo]
-    window = head_window(person)
+    psnr, ssim = _quality(method, job, person, exported)
     return Erased(
         data,
         photos.download_name(f"{method.id}-erased", data, "png"),
@@ -134,11 +126,36 @@ def erase(runtime: Runtime, job: Erasure) -> Erased:
         scorer.file(job.masked, person.face),
         scorer.file(exported, person.face),
         compared_with,
-        float(measure.psnr(faces[1], faces[0])) if same else None,
-        float(measure.ssim(faces[1], faces[0])) if same else None,
+        psnr,
+        ssim,
         time.perf_counter() - start,
         provenance,
     )
+
+
+def _settings(method: Any, job: Erasure) -> Any:
+    """Whose restorer: the one asked for, the one that the file names, or the method's first."""
+    target = job.target or made_with(job.masked, job.method).get("target")
+    return method.Params.read({"target": target} if target else {})
+
+
+def _file(runtime: Runtime, method: Any, params: Any, person: Person) -> tuple[bytes, dict[str, Any]]:
+    """The photo with the restored face in it, and what made it."""
+    crop = person.crop(method)
+    with runtime.work:
+        clean = method.erase(crop.pixels.to(runtime.device), params).cpu()
+    cards = [{"id": card.id, "sha256": card.sha256, "state": card.state} for card in method.checkpoints]
+    provenance = {"erased": method.id, "target": method.aim(params), "checkpoints": cards}
+    pixels = paste(person.photo.pixels, crop, clean)
+    return photos.encode(pixels, "PNG", 95, {"larvatus": 1, "provenance": provenance}), provenance
+
+
+def _quality(method: Any, job: Erasure, person: Person, exported: Photo) -> tuple[float | None, float | None]:
+    """PSNR and SSIM of the erased face against the original's; None where that is not known."""
+    if job.original is None:
+        return None, None
+    one, two = (Person("file", photo, person.face).crop(method).pixels for photo in (exported, job.original))
+    return float(measure.psnr(one, two)), float(measure.ssim(one, two))
 
 
 def _scorer(runtime: Runtime, job: Erasure, masked: Person, target: str) -> tuple[Scorer, str]:

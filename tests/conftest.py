@@ -7,8 +7,10 @@ import io
 import os
 import tempfile
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from app import forge, gallery
@@ -21,9 +23,11 @@ from engines.methods.erasable_mask import ErasableMask
 from engines.methods.id_guard import IdGuard
 from engines.nets import erasable_mask as masks
 from engines.nets import hisd, stargan
+from engines.nets.attributes import NAMES
 from engines.nets.id_guard import EPSILON, PerturbationGenerator
 from engines.nets.parser import CLASSES
 from engines.recognise import Architecture, FaceNetwork
+from engines.train.celeba import Celeba
 
 torch.set_num_threads(2)
 # The registry also lists what FRBench keeps on this computer: in the tests, nothing.
@@ -163,3 +167,17 @@ def mask(monkeypatch):
     monkeypatch.setattr(ErasableMask, "attacked_in_training", ("compact-vgg",))
     monkeypatch.setitem(METHODS, "erasable-mask", ErasableMask())
     return nets
+
+
+@pytest.fixture(scope="session")
+def celeba() -> Celeba:
+    """48 pictures of noise with random attributes, as a training reads CelebA."""
+    rng = np.random.default_rng(0)
+
+    def picture() -> bytes:
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(256, size=(20, 20, 3), dtype=np.uint8)).save(file, "PNG")
+        return file.getvalue()
+
+    shown = rng.random((48, 40)) < 0.4
+    return Celeba(tuple(f"{i}.png" for i in range(48)), tuple(picture() for _ in range(48)), NAMES, shown)

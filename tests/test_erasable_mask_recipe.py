@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from engines.face import ARCFACE112, CELEBA128, retarget, similarity
-from engines.nets.attributes import NAMES
 from engines.nets.erasable_mask import ATTRIBUTES, ErasableMask
 from engines.train import adv_faces
 from engines.train import erasable_losses as losses
@@ -187,20 +184,6 @@ def test_the_pool_draws_by_its_seed_and_can_be_differentiated_twice():
         (slope,) = torch.autograd.grad((seen**3).sum(), leaf, create_graph=True)
         assert torch.autograd.grad(slope.square().sum(), leaf)[0].isfinite().all()
     assert len(kinds) == 4 and 0 in kinds
-
-
-@pytest.fixture(scope="module")
-def celeba() -> Celeba:
-    """24 pictures of noise with random attributes."""
-    rng = np.random.default_rng(0)
-
-    def picture() -> bytes:
-        file = io.BytesIO()
-        Image.fromarray(rng.integers(256, size=(20, 20, 3), dtype=np.uint8)).save(file, "PNG")
-        return file.getvalue()
-
-    shown = rng.random((24, 40)) < 0.4
-    return Celeba(tuple(f"{i}.png" for i in range(24)), tuple(picture() for _ in range(24)), NAMES, shown)
 
 
 def training(celeba: Celeba, folder, recipe: Recipe = SHORT) -> Training:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from engines.edits import LABELS
 from engines.nets.attributes import NAMES, AttributeNet
@@ -27,17 +25,9 @@ SHORT = forgers.Recipe(steps=2, batch=2, real=4, warm=1, width=8, size=64)
 
 
 @pytest.fixture(scope="module")
-def faces() -> Celeba:
+def faces(celeba) -> Celeba:
     """48 pictures of noise with random attributes."""
-    rng = np.random.default_rng(0)
-
-    def picture() -> bytes:
-        file = io.BytesIO()
-        Image.fromarray(rng.integers(256, size=(20, 20, 3), dtype=np.uint8)).save(file, "PNG")
-        return file.getvalue()
-
-    shown = rng.random((48, 40)) < 0.4
-    return Celeba(tuple(f"{i}.png" for i in range(48)), tuple(picture() for _ in range(48)), NAMES, shown)
+    return celeba
 
 
 def state(net: torch.nn.Module) -> list[torch.Tensor]:

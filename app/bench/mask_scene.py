@@ -121,7 +121,7 @@ class Bench:
         return {"attributes": float(right.mean()), "changed attributes": float(right[asked].mean())}
 
     def masked(self, beta: float | None = None, gamma: float | None = None) -> Mask:
-        """ErasableMask at these weights, or at the paper's."""
+        """ErasableMask at these weights, or at the usual ones."""
         net = masks(ErasableMask.checkpoint, "cpu")[TARGETS[self.target]]
         usual = ErasableMaskParams()
         mix = (usual.beta if beta is None else beta, usual.gamma if gamma is None else gamma)

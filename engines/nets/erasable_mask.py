@@ -23,7 +23,7 @@ _ATTRIBUTES = (
 )
 ATTRIBUTES = tuple(_ATTRIBUTES.split())
 WIDTHS = (32, 64, 128, 176)
-BETA, GAMMA = 0.5, 0.05  # the paper's β; its γ lies below 0.1 and is not given
+BETA, GAMMA = 0.5, 0.05  # the paper's β; γ is ours: the paper does not give its own
 Weight = Tensor | float
 
 

@@ -31,7 +31,7 @@ class Subject(Protocol):
 
 @torch.no_grad()
 def held_out(training: Subject, test: Celeba, faces: int = 48) -> dict[str, float]:
-    """At the paper's β and γ, by 8-bit files: cosines to the target and of the erased face to the original, L1."""
+    """At the usual β and γ, by 8-bit files: cosines to the target and of the erased face to the original, L1."""
     net, size = training.average, training.recipe.size
     index = np.arange(faces) * (len(test) // faces)
     pixels = signed(test.pixels(index, size)).to(training.device)

@@ -7,7 +7,7 @@
 Stage 1 teaches G to edit attributes (Eq. 14). Stage 2 leaves G as it is and trains E_adv and R, which start as G is,
 against the surrogates by the meta-auxiliary attack (Eq. 15). Stage 3 trains R alone (Eq. 16). With `--edits` the
 first stage is taken from another training. β and γ are drawn for every batch, so that both can be moved afterwards;
-in half of the batches they are the paper's. `--no-meta` is Table VII. Started again with the same --out it goes on
+in half of the batches they are the usual ones. `--no-meta` is Table VII. Started again with the same --out it goes on
 after the last checkpoint; every draw depends on seed and step alone.
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,39 +25,27 @@ from torch import Tensor, nn
 
 from engines.checkpoints import CheckpointError
 from engines.face import ARCFACE112, celeba
-from engines.manipulate import signed, unsigned
+from engines.manipulate import signed
 from engines.method import MethodError
 from engines.nets.dip import TARGETS
-from engines.nets.erasable_mask import ATTRIBUTES, BETA, GAMMA, Clean, ErasableMask
+from engines.nets.erasable_mask import ATTRIBUTES, BETA, GAMMA, ErasableMask
 from engines.nets.stargan import Discriminator
-from engines.train import erasable_losses as losses
 from engines.train import kept
 from engines.train.average import follow
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.dip_recipe import SURROGATES, target_faces
 from engines.train.erasable_held_out import held_out
-from engines.train.erasable_losses import Attack, Scene
 from engines.train.erasable_recipe import BETAS, CONFIGS, GAMMAS, Recipe
-from engines.train.forger_terms import slope, started
+from engines.train.erasable_stages import Batch, Stages
+from engines.train.forger_terms import started
 from engines.train.rounds import rounds
-from engines.train.victims import Victim, off, pool, victims
+from engines.train.victims import Victim, victims
 
 AVERAGE = 0.998  # of the moving average that is bundled, per step
 
 
-@dataclass(frozen=True)
-class Batch:
-    """A step's faces in [-1, 1] with their attributes, what is asked, β and γ, and a seed of what happens to them."""
-
-    pixels: Tensor
-    attributes: Tensor
-    wanted: Tensor
-    mix: tuple[float, float]
-    seed: int
-
-
-class Training:
+class Training(Stages):
     """One training: state, a step at a time, checkpoints and pictures in a folder."""
 
     def __init__(self, recipe: Recipe, faces: Celeba, against: list[Victim], folder: Path, device: str = "cpu"):
@@ -164,88 +152,6 @@ class Training:
         follow(self.average, self.net, min(AVERAGE, (1 + self.done) / (10 + self.done)))
         self.done += 1
         return {name: float(value.detach()) for name, value in terms.items()}
-
-    def _edit(self, batch: Batch) -> dict[str, Tensor]:
-        """Eq. 14; the first steps only give the face back, while the critic learns what attributes look like."""
-        found, weights = self.net.generator.encoder(batch.pixels), self.recipe.weights
-        own, made = (self.net.generator.decoder(found, labels)[-1] for labels in (batch.attributes, batch.wanted))
-        edited = batch.pixels + made.float()
-        terms = {"rec": weights.reconstruction * own.float().abs().mean()}
-        warm = self.done < self.recipe.warm
-        if not warm:
-            terms |= self._seen(edited, batch.wanted)
-        self._update(0, terms)
-        return terms | self._judge(batch, None if warm else edited.detach())
-
-    def _seen(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        """L_G and L_att of a picture, weighted; the critic itself does not move."""
-        self.critic.requires_grad_(False)
-        real, attributes = self.critic(made)
-        self.critic.requires_grad_(True)
-        weights = self.recipe.weights
-        return {
-            "real": weights.generator * losses.fooled(real),
-            "att": weights.attributes * losses.shown(attributes, wanted),
-        }
-
-    def _judge(self, batch: Batch, made: Tensor | None) -> dict[str, Tensor]:
-        """Eq. 3 and 4 of the critic, with a penalty on its slope at real faces, which the paper does not have."""
-        real, attributes = self.critic(batch.pixels)
-        terms = {"d att": self.recipe.weights.attributes * losses.shown(attributes, batch.attributes)}
-        if made is not None:
-            terms["d real"] = losses.told_apart(real, self.critic(made)[0])
-            with torch.autocast(self.device.split(":")[0], enabled=False):
-                pixels = batch.pixels.clone().requires_grad_()
-                terms["d slope"] = 5 * slope(self.critic(pixels)[0].mean((1, 2, 3)), pixels).square().mean()
-        self._update(1, terms)
-        return terms
-
-    def _scene(self, batch: Batch) -> Scene:
-        where = off(torch.Generator().manual_seed(batch.seed), self.recipe.size)
-        return Scene(self.against, where, lambda pixels: pool(pixels, batch.seed))
-
-    def _attack(self, batch: Batch) -> dict[str, Tensor]:
-        """Eq. 15 without L_rec, which nothing that moves in this stage can change."""
-        recipe, weights = self.recipe, self.recipe.weights
-        with torch.no_grad():
-            clean = self.net.clean(batch.pixels, batch.wanted)
-        attack = self._adversarial(clean, batch)
-        self._count(attack)
-        received = signed(pool(unsigned(attack.masked), batch.seed))
-        terms = self._seen(attack.masked, batch.wanted) | {
-            "adv": weights.adversarial * attack.loss,
-            "era": weights.erasion * losses.remains(self.net.erased(received), batch.pixels),
-            "perb": weights.perturbation * losses.beyond(attack.masked, clean.edited),
-        }
-        self._update(0, terms)
-        missed = {f"miss {self.against[i].name}": loss for i, loss in attack.losses.items()} if recipe.meta else {}
-        return terms | missed | self._judge(batch, attack.masked.detach())
-
-    def _adversarial(self, clean: Clean, batch: Batch) -> Attack:
-        recipe, scene = self.recipe, self._scene(batch)
-        if not recipe.meta:
-            return losses.ensemble(self.net, clean, batch.mix, scene, recipe.floor)
-        turn = [(self.done + k) % len(self.against) for k in range(recipe.primaries)]
-        weights = losses.balance(*self.epochs)
-        return losses.meta_auxiliary(self.net, clean, batch.mix, scene, turn, weights, recipe.inner, recipe.floor)
-
-    def _count(self, attack: Attack) -> None:
-        """Gather the means that Eq. 11 compares, and turn the page after each epoch."""
-        for i, loss in attack.losses.items():
-            self.sums[i] += loss.cpu()
-            self.counts[i] += 1
-        if (self.done - self.recipe.edit + 1) % self.recipe.epoch == 0:
-            self.epochs = torch.stack([self.sums / self.counts.clamp_min(1), self.epochs[0]])
-            self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
-
-    def _erase(self, batch: Batch) -> dict[str, Tensor]:
-        """Eq. 16."""
-        with torch.no_grad():
-            masked = self.net(self.net.clean(batch.pixels, batch.wanted), *batch.mix)
-            received = signed(pool(unsigned(masked), batch.seed))
-        terms = {"era": self.recipe.weights.erasion * losses.remains(self.net.erased(received), batch.pixels)}
-        self._update(0, terms)
-        return terms
 
     def run(self, test: Celeba, every: int = 100) -> None:
         """Train to the end; every so many steps measure on people never seen, save, and draw a grid."""
