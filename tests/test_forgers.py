@@ -11,6 +11,7 @@ from engines.checkpoints import CheckpointError, checkpoint
 from engines.edits import EDITS, LABELS, STYLES, wanted
 from engines.face import CELEBA128, align, retarget
 from engines.nets import forgers, hisd, relgan, stargan
+from engines.nets.moments import moments
 from engines.tensors import read_tensors
 
 
@@ -81,15 +82,29 @@ def test_attention_of_zero_keeps_the_input_and_a_change_of_zero_is_a_fixed_point
     assert torch.allclose(stargan.FixedPointGan(5, 8).finish(0 * pixels, pixels), torch.tanh(pixels))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_moments_of_channels_and_their_gradients_are_those_of_torch(layout):
+    maps = (torch.randn(2, 3, 16, 12) * 2 + 5).contiguous(memory_format=layout).requires_grad_()
+    ours, theirs = moments(maps), torch.var_mean(maps, (2, 3), keepdim=True)[::-1]
+    for found, right in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-5)
+    toward = torch.randn(2, 3, 1, 1)
+    slopes = [torch.autograd.grad((a * toward + b * toward**2).sum(), maps)[0] for a, b in (ours, theirs)]
+    torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-6)
+
+
 def test_switchable_normalisation_of_one_kind_is_that_kind():
     maps, norm = torch.randn(3, 4, 5, 5), relgan.SwitchNorm2d(4)
-    for kind, dims in ((0, (2, 3)), (1, (1, 2, 3)), (2, (0, 2, 3))):
+    own = maps.mean((2, 3), keepdim=True), maps.var((2, 3), keepdim=True)
+    for kind, over in ((0, ()), (1, (1,)), (2, (0,))):
         with torch.no_grad():
             for weights in (norm.mean_weight, norm.var_weight):
                 weights.fill_(-50)
                 weights[kind] = 50
-        mean, spread = maps.mean(dims, keepdim=True), maps.var(dims, keepdim=True)
-        assert torch.allclose(norm(maps), (maps - mean) / spread.sqrt(), atol=0.05)
+        mean = own[0].mean(over, keepdim=True) if over else own[0]
+        square = own[1] + own[0] ** 2
+        spread = (square.mean(over, keepdim=True) if over else square) - mean**2
+        torch.testing.assert_close(norm(maps), (maps - mean) / spread.sqrt(), rtol=1e-4, atol=1e-4)
     norm.eval()
     alone = norm(maps[:1])  # by the averages of training, which know nothing of this batch
     expected = (maps[:1] - norm.running_mean[..., None]) / (norm.running_var[..., None] + 1e-5).sqrt()

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engines.nets.moments import moments, scaled
+
 TAGS = {"bangs": ("with", "without"), "eyeglasses": ("with", "without"), "hair": ("black", "blond", "brown")}
 
 
@@ -40,9 +42,9 @@ SMALL = Sizes((24, 48, 96), (32,) * 6, (16, 32, 64, 96, 128, 128), 64, 64)
 
 def _normal(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Each channel at mean 0 and deviation 1, then times `weight` and plus `bias`, both (N or 1, C, 1)."""
-    rows = maps.flatten(2).float()
-    rows = (rows - rows.mean(-1, keepdim=True)) / (rows.std(-1, keepdim=True) + 1e-5)
-    return (rows * weight + bias).view_as(maps)
+    mean, variance = moments(maps)
+    factor = weight[..., None] / (variance.sqrt() + 1e-5)
+    return scaled(maps, factor, bias[..., None] - factor * mean)
 
 
 class InstanceNorm(nn.Module):

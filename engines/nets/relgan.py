@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from engines.nets.stargan import labelled
+from engines.nets.moments import moments, scaled
+from engines.nets.stargan import labelled, trunk
 
 
 class SwitchNorm2d(nn.Module):
@@ -30,12 +31,12 @@ class SwitchNorm2d(nn.Module):
     def _batch(self, mean: Tensor, square: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance over the batch in training, their moving averages in use."""
         if not self.training:
-            return self.running_mean, self.running_var
+            return self.running_mean[..., None], self.running_var[..., None]
         found = mean.mean(0, keepdim=True)
         spread = square.mean(0, keepdim=True) - found**2
         with torch.no_grad():
-            self.running_mean.lerp_(found, 1 - self.momentum)
-            self.running_var.lerp_(spread, 1 - self.momentum)
+            self.running_mean.lerp_(found[..., 0], 1 - self.momentum)
+            self.running_var.lerp_(spread[..., 0], 1 - self.momentum)
         return found, spread
 
     @staticmethod
@@ -44,16 +45,14 @@ class SwitchNorm2d(nn.Module):
         return first * three[0] + second * three[1] + third * three[2]
 
     def forward(self, maps: Tensor) -> Tensor:
-        rows = maps.flatten(2).float()
-        mean, variance = rows.mean(-1, keepdim=True), rows.var(-1, keepdim=True)
+        mean, variance = moments(maps)
         square = variance + mean**2
         layer, batch = mean.mean(1, keepdim=True), self._batch(mean, square)
         means = (mean, layer, batch[0])
         spreads = (variance, square.mean(1, keepdim=True) - layer**2, batch[1])
         shift = self._mixed(self.mean_weight, means)
-        scale = self._mixed(self.var_weight, spreads)
-        rows = (rows - shift) / (scale + 1e-5).sqrt()
-        return rows.view_as(maps) * self.weight + self.bias
+        factor = self.weight * (self._mixed(self.var_weight, spreads) + 1e-5).rsqrt()
+        return scaled(maps, factor, self.bias - factor * shift)
 
 
 def _layer(conv: nn.Module, channels: int) -> nn.Sequential:
@@ -102,13 +101,11 @@ class RelGan(nn.Module):
 class RelDiscriminator(nn.Module):
     """Three heads on one trunk: is it real, do two pictures differ by a change, how far is it interpolated."""
 
-    def __init__(self, labels: int = 17, width: int = 64, repeats: int = 6, hidden: int = 2048):
+    def __init__(
+        self, labels: int = 17, width: int = 64, repeats: int = 6, hidden: int = 2048, most: int | None = None
+    ):
         super().__init__()
-        layers, inputs = [], 3
-        for i in range(repeats):
-            layers += [nn.Conv2d(inputs, width * 2**i, 4, 2, 1), nn.LeakyReLU(0.01)]
-            inputs = width * 2**i
-        self.convs = nn.Sequential(*layers)
+        self.convs, inputs = trunk(width, repeats, most)
         self.conv_adv = nn.Conv2d(inputs, 1, 1)
         self.conv_int = nn.Conv2d(inputs, 16, 1)
         first = nn.Conv2d(2 * inputs + labels, hidden, 1)

@@ -104,16 +104,20 @@ class FixedPointGan(StarGan):
         return torch.tanh(pixels + drawn)
 
 
+def trunk(width: int, repeats: int = 6, most: int | None = None) -> tuple[nn.Sequential, int]:
+    """A critic's layers, each halving the side and doubling the channels, up to `most`; and the last channels."""
+    sizes = [3, *(min(width * 2**i, most or width * 2**i) for i in range(repeats))]
+    pairs = zip(sizes, sizes[1:], strict=False)
+    layers = [part for a, b in pairs for part in (nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.01))]
+    return nn.Sequential(*layers), sizes[-1]
+
+
 class Discriminator(nn.Module):
     """(N, 3, S, S) -> realness of patches (N, 1, S / 64, S / 64) and logits of the labels (N, L); for all three."""
 
-    def __init__(self, size: int = 128, labels: int = 5, width: int = 64, repeats: int = 6):
+    def __init__(self, size: int = 128, labels: int = 5, width: int = 64, repeats: int = 6, most: int | None = None):
         super().__init__()
-        layers, inputs = [], 3
-        for i in range(repeats):
-            layers += [nn.Conv2d(inputs, width * 2**i, 4, 2, 1), nn.LeakyReLU(0.01)]
-            inputs = width * 2**i
-        self.main = nn.Sequential(*layers)
+        self.main, inputs = trunk(width, repeats, most)
         self.conv1 = nn.Conv2d(inputs, 1, 3, 1, 1, bias=False)
         self.conv2 = nn.Conv2d(inputs, labels, size // 2**repeats, bias=False)
 

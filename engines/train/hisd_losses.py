@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from engines.edits import HAIR, LABELS
 from engines.nets import hisd
-from engines.train.forger_terms import Batch, Terms, slope, started, total
+from engines.nets.stargan import trunk
+from engines.train.forger_terms import MOST, Batch, Terms, slope, started, total
 from engines.train.star_losses import TAUGHT
 
 GIVEN = ("Male", "Young")  # what the critic is told beside the tag
@@ -22,12 +23,9 @@ TAGS = (("Bangs",), ("Eyeglasses",), HAIR)  # in the order of the release; one n
 class Critic(nn.Module):
     """Scores for each value of each tag, as a translation and as a cycle; one head more names attributes."""
 
-    def __init__(self, width: int = 24, layers: int = 6):
+    def __init__(self, width: int = 24):
         super().__init__()
-        parts: list[nn.Module] = []
-        for k in range(layers):
-            parts += [nn.Conv2d(3 if k == 0 else width * 2 ** (k - 1), width * 2**k, 4, 2, 1), nn.LeakyReLU(0.01)]
-        self.convs, inputs = nn.Sequential(*parts), width * 2 ** (layers - 1)
+        self.convs, inputs = trunk(width, most=MOST)
         self.tags = nn.ModuleList(nn.Linear(inputs + len(GIVEN), 2 * max(2, len(names))) for names in TAGS)
         self.names = nn.Linear(inputs, len(NAMED))
 

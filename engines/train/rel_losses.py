@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engines.edits import LABELS
 from engines.nets import relgan
-from engines.train.forger_terms import Batch, Terms, any_faces, between, slope, started, total
+from engines.train.forger_terms import MOST, Batch, Terms, any_faces, between, slope, started, total
 from engines.train.star_losses import TAUGHT
 
 
@@ -19,7 +19,7 @@ class Taught(relgan.RelDiscriminator):
     """RelGAN's critic with one head more, which names attributes; only a training needs it."""
 
     def __init__(self, labels: int, width: int, hidden: int):
-        super().__init__(labels, width, hidden=hidden)
+        super().__init__(labels, width, hidden=hidden, most=MOST)
         self.names = nn.Conv2d(self.conv_adv.in_channels, labels, 1)
 
     def attributes(self, maps: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engines.edits import LABELS
 from engines.nets import stargan
-from engines.train.forger_terms import Batch, Terms, any_faces, between, slope, started
+from engines.train.forger_terms import MOST, Batch, Terms, any_faces, between, slope, started
 
 TAUGHT = 4
 
@@ -33,7 +33,7 @@ class Star:
 
     def __init__(self, id: str, size: int, width: int):
         self.generator: Any = self.generators[id](len(LABELS), width)
-        self.critic: Any = started(stargan.Discriminator(size, len(LABELS), 32))
+        self.critic: Any = started(stargan.Discriminator(size, len(LABELS), 32, most=MOST))
         self.same = id == "fpgan"
 
     def draw(self, labels: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, int]]:
