@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from app import weights_face, weights_guard, weights_watermark
+from app import weights_face, weights_guard, weights_mask, weights_watermark
 from app.bundle import bundle, cards, log_of, training
 from app.weights_measure import CORRELATE, FARS
 from engines.checkpoints import (
@@ -25,15 +25,14 @@ from engines.checkpoints import (
 from engines.nets.compact import FAMILIES, from_state
 from engines.train.recogniser import RECIPES, TEACHER_DATA
 
+OTHERS = (weights_watermark, weights_face, weights_guard, weights_mask)
 JUDGES = ("compact-edgenext", "compact-inception")
 
 
 def add_actions(actions: Any) -> None:
     """`weights bundle ID --run FOLDER`, `weights card [ID]`."""
     bundle = actions.add_parser("bundle", help="put a training's result into weights/bundled and the registry")
-    bundle.add_argument(
-        "id", choices=[*FAMILIES, *weights_watermark.PAPERS, *weights_face.PAPERS, *weights_guard.PAPERS]
-    )
+    bundle.add_argument("id", choices=[*FAMILIES, *(id for other in OTHERS for id in other.PAPERS)])
     bundle.add_argument("--run", type=Path, required=True, help="the training's --out folder")
     bundle.set_defaults(func=run_bundle)
     card = actions.add_parser("card", help="write the model card of bundled networks from the registry")
@@ -43,7 +42,7 @@ def add_actions(actions: Any) -> None:
 
 def run_bundle(args: argparse.Namespace) -> dict[str, Any]:
     """fp16 safetensors, the log beside the cards, and a registry entry without figures yet."""
-    for other in (weights_watermark, weights_face, weights_guard):
+    for other in OTHERS:
         if args.id in other.PAPERS:
             return {"rows": [other.bundle(args.id, args.run)]}
     kept, log = training(args.run, _last)
@@ -89,12 +88,9 @@ def card_text(card: Checkpoint) -> str:
     """The model card: data, recipe, command, seconds, device, figures, limits, licence."""
     if card.source != "bundled":
         raise CheckpointError(f"{card.id} is not bundled: only bundled networks have a card of ours.")
-    if card.kind == "watermark":
-        return weights_watermark.card_text(card)
-    if card.id in weights_face.PAPERS:
-        return weights_face.card_text(card)
-    if card.id in weights_guard.PAPERS:
-        return weights_guard.card_text(card)
+    for other in OTHERS:
+        if card.id in other.PAPERS:
+            return other.card_text(card)
     if "lfw_accuracy" not in card.figures:
         raise CheckpointError(f"{card.id} has no figures yet: measure it with `weights verify {card.id}` first.")
     log = log_of(card.id)

@@ -7,10 +7,14 @@ import torch
 
 from app import gallery
 from app.bench import erasable_mask, mask_scene
+from app.bench.fid import distance, inception
 from app.bench.mask_scene import CHANGES, Bench, Faces
 from app.bench.pixels import processed
 from engines.face import CELEBA128, align
 from engines.nets.erasable_mask import ATTRIBUTES
+from engines.train import kept
+from engines.train.adv_faces import AdvFaces
+from engines.train.datasets import DataError
 
 
 @pytest.fixture
@@ -66,3 +70,31 @@ def test_changes_keep_the_size_and_are_the_same_each_time(bench):
         once, again = (processed(bench.faces.pixels, change) for _ in range(2))
         assert once.shape == bench.faces.pixels.shape and torch.equal(once, again), name
         assert not torch.equal(once, bench.faces.pixels), name
+
+
+def test_fid_is_the_frechet_distance_of_features_and_needs_its_network(tmp_path):
+    class Means(torch.nn.Module):
+        num_features = 3
+
+        def forward(self, pixels):
+            return pixels.double().mean((2, 3)) / 255
+
+    torch.manual_seed(0)
+    real = torch.rand(60, 3, 4, 4)
+    moved = (real + 0.25).clamp(0, 1)
+    a, b = (((part * 255).round() / 255).double().mean((2, 3)) for part in (real, moved))
+    spread = torch.linalg.eigvals(a.T.cov() @ b.T.cov()).sqrt().real.sum()
+    expected = (a.mean(0) - b.mean(0)).square().sum() + a.T.cov().trace() + b.T.cov().trace() - 2 * spread
+    found = distance(Means())
+    assert found(moved, real) == pytest.approx(float(expected), rel=1e-4) and abs(found(real, real)) < 1e-6
+    with pytest.raises(ValueError, match="pip install torch-fidelity|There is no file nowhere.pth"):
+        inception(tmp_path / "nowhere.pth")
+
+
+def test_adv_faces_is_a_row_where_a_training_is_given(bench, runtime, tmp_path):
+    with pytest.raises(DataError, match="no training of AdvFaces"):
+        bench.ways([runtime.recogniser("compact-vgg")], tmp_path)
+    net = AdvFaces((4, 6, 8, 8))
+    kept.write(tmp_path, {}, net.state_dict(), {"recipe": {"widths": (4, 6, 8, 8)}})
+    made = bench.each(bench.ways([runtime.recogniser("compact-vgg")], tmp_path)["AdvFaces, in its style"])
+    assert made.shape == bench.faces.pixels.shape and not torch.equal(made, bench.faces.pixels)

@@ -12,6 +12,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from torch import Tensor
 
+from app import weights_mask
+from app.bench.fid import Distance, inception
 from app.bench.mask_scene import CHANGES, Bench, Mask, celeba
 from app.bench.pixels import processed
 from app.runtime import Runtime
@@ -37,16 +39,19 @@ def loose(judges: list[Recogniser], pairs: Path, data: Path) -> dict[str, float]
     }
 
 
-def quality(made: Tensor, pixels: Tensor) -> dict[str, float]:
-    """L1, MSE and SSIM of Table VI, in [0, 1]."""
+def quality(made: Tensor, pixels: Tensor, fid: Distance | None = None) -> dict[str, float]:
+    """L1, MSE and SSIM of Table VI, in [0, 1], and FID where there is a network for it."""
     return {
         "L1": float((made - pixels).abs().mean()),
         "MSE": float((made - pixels).square().mean()),
         "SSIM": float(measure.ssim(made, pixels).mean()),
+        **({"FID": fid(made, pixels)} if fid else {}),
     }
 
 
-def rows_of(bench: Bench, name: str, make: Mask, edited: Tensor) -> Iterator[dict[str, Any]]:
+def rows_of(
+    bench: Bench, name: str, make: Mask, edited: Tensor, fid: Distance | None = None
+) -> Iterator[dict[str, Any]]:
     """A method's rows: Table II and VI, and Table V after each change. Masks are compared with the `edited` faces."""
     start = time.perf_counter()
     masked = bench.each(make)
@@ -57,9 +62,9 @@ def rows_of(bench: Bench, name: str, make: Mask, edited: Tensor) -> Iterator[dic
         **common,
         "change": "none",
         **bench.attacked(masked),
-        **quality(masked, beside),
+        **quality(masked, beside, fid),
         **bench.shows(masked),
-        **(_erased(bench, masked) if name == OURS else {}),
+        **(_erased(bench, masked, fid) if name == OURS else {}),
         "seconds": seconds,
     }
     for change, apply in CHANGES.items():
@@ -68,9 +73,10 @@ def rows_of(bench: Bench, name: str, make: Mask, edited: Tensor) -> Iterator[dic
         yield {**common, "change": change, **bench.attacked(seen), **found}
 
 
-def _erased(bench: Bench, masked: Tensor) -> dict[str, float]:
+def _erased(bench: Bench, masked: Tensor, fid: Distance | None) -> dict[str, float]:
     erased = bench.erased(masked)
-    return {**bench.freed(erased), **{f"erased {k}": v for k, v in quality(erased, bench.faces.pixels).items()}}
+    found = quality(erased, bench.faces.pixels, fid)
+    return {**bench.freed(erased), **{f"erased {name}": value for name, value in found.items()}}
 
 
 def swept(bench: Bench) -> list[dict[str, Any]]:
@@ -119,10 +125,14 @@ def tables(args: Any) -> dict[str, Any]:
         rows = swept(bench)
         surface(rows).write_html(args.sweep, include_plotlyjs="cdn")
     else:
-        ways = bench.ways([runtime.recogniser(id) for id in SURROGATES])
+        fid = inception(args.inception) if args.inception else None
+        ways = bench.ways([runtime.recogniser(id) for id in SURROGATES], args.adv_faces)
         edited = bench.each(ways["Attributes modified"])
-        rows = [row for name in args.only or ways for row in rows_of(bench, name, ways[name], edited)]
-    return {"rows": rows, "provenance": _provenance(args, limits)}
+        rows = [row for name in args.only or ways for row in rows_of(bench, name, ways[name], edited, fid)]
+    found = {"rows": rows, "provenance": _provenance(args, limits)}
+    if args.keep:
+        weights_mask.keep(found)
+    return found
 
 
 def _provenance(args: Any, limits: dict[str, float]) -> dict[str, Any]:
@@ -130,6 +140,7 @@ def _provenance(args: Any, limits: dict[str, float]) -> dict[str, Any]:
     return {
         "command": f"python -m app bench erasable-mask --data DIR --faces {args.faces} --target '{args.target}'",
         "data": "CelebA, people never trained on",
+        "target": args.target,
         "thresholds at FAR 10 %": {id: round(value, 4) for id, value in limits.items()},
         "checkpoints": [{"id": card.id, "sha256": card.sha256} for card in cards],
     }
@@ -144,5 +155,8 @@ def add_parser(names: Any) -> None:
     parser.add_argument("--faces", type=int, default=500)
     parser.add_argument("--target", choices=list(TARGETS), default=next(iter(TARGETS)))
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="such as ErasableMask (without it: all)")
+    parser.add_argument("--adv-faces", type=Path, metavar="FOLDER", help="a training of AdvFaces, for its row")
+    parser.add_argument("--inception", type=Path, metavar="FILE", help="weights of Inception, for FID")
+    parser.add_argument("--keep", action="store_true", help="write the figures into the registry")
     parser.add_argument("--sweep", type=Path, metavar="FILE.html", help="β against γ (Fig. 5), as a surface")
     parser.set_defaults(func=tables)

@@ -25,6 +25,7 @@ from engines.nets.attributes import NAMES
 from engines.nets.erasable_mask import ATTRIBUTES
 from engines.recognise import Recogniser
 from engines.train import mask_baselines as baselines
+from engines.train.adv_faces import trained
 from engines.train.celeba import Celeba
 from engines.train.victims import victim
 
@@ -137,8 +138,8 @@ class Bench:
         params, method = ErasableMaskParams(target=self.target), ErasableMask()  # type: ignore[arg-type]
         return torch.cat([eight_bit(method.erase(part, params)) for part in pixels.split(BATCH)])
 
-    def ways(self, surrogates: Sequence[Recogniser]) -> dict[str, Mask]:
-        """How each method masks faces, by its name."""
+    def ways(self, surrogates: Sequence[Recogniser], adv_faces: Path | None = None) -> dict[str, Mask]:
+        """How each method masks faces, by its name; AdvFaces where a training of it lies in a folder."""
         net = masks(ErasableMask.checkpoint, "cpu")[TARGETS[self.target]]
         face = gallery.person(self.runtime, self.target).crop(ErasableMask).pixels
         found = [victim(one, face, CELEBA128) for one in surrogates]
@@ -158,6 +159,9 @@ class Bench:
                 found, net.generator, signed(pixels), own, wanted
             ),
         }
+        if adv_faces is not None:
+            perturbed = trained(adv_faces)
+            made["AdvFaces, in its style"] = lambda pixels, own, wanted: perturbed(signed(pixels))
         return {name: _unsigned(way) for name, way in made.items()} | {"ErasableMask": self.masked()}
 
 

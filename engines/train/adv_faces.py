@@ -11,6 +11,7 @@ same --out it goes on after the last checkpoint; every draw depends on seed and 
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ from engines.method import MethodError
 from engines.nets.dip import TARGETS
 from engines.nets.erasable_mask import ATTRIBUTES, WIDTHS, Coder
 from engines.nets.stargan import Discriminator
+from engines.tensors import fill, read_tensors
 from engines.train import erasable_losses as losses
 from engines.train import kept
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.dip_recipe import SURROGATES, target_faces
-from engines.train.forger_terms import started
+from engines.train.forger_terms import MOST, started
 from engines.train.rounds import rounds
 from engines.train.victims import Victim, still, victims
 
@@ -67,6 +69,19 @@ class AdvFaces(nn.Module):
         return self.coder(pixels, pixels.new_zeros(len(pixels), len(ATTRIBUTES))).clamp(-1, 1)
 
 
+def trained(folder: Path) -> AdvFaces:
+    """The generator of a training's folder; DataError where there is none."""
+    try:
+        log = json.loads((folder / "log.json").read_text())
+        net = AdvFaces(tuple(log["recipe"]["widths"]))
+        fill(net, read_tensors(folder / "weights.safetensors"))
+    except (OSError, ValueError, KeyError):
+        raise DataError(
+            f"There is no training of AdvFaces in {folder.name}: give the recipe's --out folder."
+        ) from None
+    return net.eval().requires_grad_(False)
+
+
 class Training:
     """One training: state, a step at a time, checkpoints in a folder."""
 
@@ -74,7 +89,7 @@ class Training:
         self.recipe, self.faces, self.against, self.folder, self.device = recipe, faces, against, Path(folder), device
         torch.manual_seed(recipe.seed)
         self.net = AdvFaces(recipe.widths).to(device)
-        self.critic = started(Discriminator(recipe.size, 1, recipe.critic)).to(device)
+        self.critic = started(Discriminator(recipe.size, 1, recipe.critic, most=MOST)).to(device)
         self.optimisers = [torch.optim.Adam(net.parameters(), recipe.rate, (0.5, 0.999)) for net in self._nets()]
         self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
         if (found := kept.read(self.folder, device)) is not None:

@@ -52,7 +52,7 @@ class Training(Stages):
         self.recipe, self.faces, self.against, self.folder, self.device = recipe, faces, against, Path(folder), device
         torch.manual_seed(recipe.seed)
         self.net = ErasableMask(recipe.widths).to(device)
-        self.critic = started(Discriminator(recipe.size, len(ATTRIBUTES), recipe.critic)).to(device)
+        self.critic = started(Discriminator(recipe.size, len(ATTRIBUTES), recipe.critic, most=recipe.most)).to(device)
         self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
         self.labels = faces.labels(ATTRIBUTES).astype(np.float32)
         self._enter(1)

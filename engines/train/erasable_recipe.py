@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from engines.nets.erasable_mask import WIDTHS
 from engines.train.erasable_losses import Weights
+from engines.train.forger_terms import MOST
 
 BETAS, GAMMAS = (0.2, 0.9), (0.0, 0.3)  # what is drawn
 
@@ -14,8 +15,9 @@ BETAS, GAMMAS = (0.2, 0.9), (0.0, 0.3)  # what is drawn
 class Recipe:
     """What a training is made of. `rate` is Adam's; the paper's is 2e-5, for 350 epochs.
 
-    In the first `warm` steps nothing is edited. In a step `primaries` of the surrogates are primary tasks, in turn.
-    An epoch of Eq. 11 has `epoch` steps; `inner` and `floor` are lr of Eq. 10 and ε of Eq. 12, not published.
+    No layer of the critic has more than `most` channels. In the first `warm` steps nothing is edited. In a step
+    `primaries` of the surrogates are primary tasks, in turn. An epoch of Eq. 11 has `epoch` steps; `inner` and
+    `floor` are lr of Eq. 10 and ε of Eq. 12, not published.
     """
 
     edit: int
@@ -24,6 +26,7 @@ class Recipe:
     batch: int
     widths: tuple[int, ...] = WIDTHS
     critic: int = 32
+    most: int | None = MOST
     size: int = 128
     warm: int = 200
     primaries: int = 1
@@ -50,6 +53,6 @@ CONFIGS = {
     "cpu": Recipe(edit=2400, attack=1200, erase=600, batch=8),
     "gpu": Recipe(edit=40000, attack=20000, erase=10000, batch=32, primaries=3),
     "paper": Recipe(
-        edit=200000, attack=100000, erase=50000, batch=16, primaries=3, size=256, widths=PAPER, critic=64
+        edit=200000, attack=100000, erase=50000, batch=16, primaries=3, size=256, widths=PAPER, critic=64, most=None
     ),
 }
