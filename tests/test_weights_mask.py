@@ -1,4 +1,4 @@
-"""ErasableMask's trainings on their way into the registry and onto a card. Untrained: only the layout matters here."""
+"""ErasableMask's trainings on their way into the registry and onto a card. Untrained: only layout matters here."""
 
 from __future__ import annotations
 
