@@ -1,0 +1,59 @@
+"""Watermarks as IPMN's training draws them: words, shapes and blotches of colour on black."""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from engines.marks import text_mark
+
+LETTERS = string.ascii_letters + string.digits
+FACTOR = 4  # shapes are drawn so many times as large, for smooth edges
+
+
+def drawn_marks(count: int, size: int, rng: np.random.Generator) -> Tensor:
+    """So many watermarks, (count, 3, size, size) in [0, 1]: half of them words, the others shapes or blotches."""
+    kinds = (_words, _words, _shapes, _blotches)
+    return torch.cat([kinds[rng.integers(len(kinds))](size, rng) for _ in range(count)])
+
+
+def _colour(rng: np.random.Generator) -> tuple[float, float, float]:
+    """Bright: one channel at least is full."""
+    found = rng.uniform(0.2, 1.0, 3)
+    return tuple((found / found.max()).tolist())
+
+
+def _words(size: int, rng: np.random.Generator) -> Tensor:
+    words = ["".join(rng.choice(list(LETTERS), rng.integers(2, 9))) for _ in range(rng.integers(1, 5))]
+    return text_mark(" ".join(words), size, _colour(rng))
+
+
+def _shapes(size: int, rng: np.random.Generator) -> Tensor:
+    side = FACTOR * size
+    picture = Image.new("RGB", (side, side))
+    draw = ImageDraw.Draw(picture)
+    for _ in range(rng.integers(2, 6)):
+        x0, y0 = rng.uniform(0.05, 0.6, 2) * side
+        width, height = rng.uniform(0.1, 0.35, 2) * side
+        colour = tuple(round(255 * value) for value in _colour(rng))
+        kind = (draw.ellipse, draw.rectangle)[rng.integers(2)]
+        if rng.random() < 0.5:
+            kind((x0, y0, x0 + width, y0 + height), fill=colour)
+        else:
+            kind((x0, y0, x0 + width, y0 + height), outline=colour, width=side // 24)
+    small = picture.resize((size, size), Image.Resampling.BOX)
+    return torch.from_numpy(np.array(small)).permute(2, 0, 1)[None].float() / 255
+
+
+def _blotches(size: int, rng: np.random.Generator) -> Tensor:
+    """A smooth coloured picture inside a disc, as a logo or a flower may be."""
+    coarse = torch.from_numpy(rng.random((1, 3, 6, 6), dtype=np.float32))
+    picture = F.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+    grid = torch.linspace(-1, 1, size)
+    radius = (grid[:, None] ** 2 + grid[None, :] ** 2).sqrt()
+    return picture * ((float(rng.uniform(0.5, 0.9)) - radius) * size / 2).clamp(0, 1)

@@ -1,0 +1,110 @@
+"""What a training of IPMN is made of: its phases, its sizes and its rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
+from typing import Any
+
+from engines.nets.ipmn import PAPER, SMALL, Sizes
+from engines.train.ipmn_losses import Weights
+
+FAINT = 0.01
+PHASES = ("initial", "reversible", "steal", "enhance")
+"""The paper's three; its enhanced training phase is two here: stealing models learn, then R is trained on them."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Steps of each phase and what they are made of; `rates` are Adam's in each phase.
+
+    `batch` is even: each watermark is put into two masks. `mark` False is IMN, the baseline without watermark: then
+    only the reversible phase is trained. `spread` is the standard deviation of N. `noise` is that of noise which R
+    meets in the first phase, and the paper has not: as much as f changes at 40 dB. In the share `warm` of that phase
+    λ_wemd rises from FAINT to the whole, since a faint mark from the start leaves R nothing to learn from. `half`
+    lets the dense sub-networks train in bfloat16; measured and used they are float32. Each of `thieves` steals a
+    service that has a watermark of its own.
+    """
+
+    initial: int
+    reversible: int
+    steal: int
+    enhance: int
+    batch: int = 4
+    sizes: Sizes = SMALL
+    rates: tuple[float, float, float, float] = (1e-3, 5e-4, 3e-4, 3e-4)
+    warm: float = 0.5
+    mark: bool = True
+    spread: float = 1.0
+    noise: float = 0.01
+    half: bool = False
+    thieves: tuple[str, ...] = ("unet",)
+    thief: int = 16
+    seed: int = 0
+    weights: Weights = Weights()
+
+    @property
+    def plan(self) -> tuple[int, ...]:
+        """Steps of each phase."""
+        return (self.initial, self.reversible, self.steal, self.enhance)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The step after the last of each phase."""
+        return tuple(accumulate(self.plan))
+
+    @property
+    def steps(self) -> int:
+        """Of all phases."""
+        return sum(self.plan)
+
+    def stage(self, step: int) -> int:
+        """The phase of a step, by its number in PHASES from 0; after the end, the last that has steps."""
+        last = max(number for number, length in enumerate(self.plan) if length or not number)
+        return next((number for number, end in enumerate(self.ends) if step < end), last)
+
+    def embedding_at(self, step: int) -> float:
+        """What λ_wemd is multiplied by in a step of the first phase."""
+        share = step / (self.warm * self.initial) if self.warm else 1.0
+        return FAINT ** max(0.0, 1 - share)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What a checkpoint must agree on, in lists and numbers."""
+        sizes = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.sizes).items()}
+        plain = {name: getattr(self, name) for name in ("mark", "thief", "batch", "seed")}
+        return {"sizes": sizes, "plan": list(self.plan), "stealing": list(self.thieves), **plain}
+
+    def goes_on(self, past: Mapping[str, Any], stage: int, done: int) -> bool:
+        """Whether a training that has `done` steps, the last in phase `stage`, would have come as far by this recipe.
+
+        `past` holds the `kept` of that training. Phases still to come, and the end of the present one, may differ.
+        """
+        own = self.kept
+        same = all(own[name] == past[name] for name in own if name != "plan")
+        return same and own["plan"][:stage] == past["plan"][:stage] and done <= self.ends[stage]
+
+    def without_mark(self) -> Recipe:
+        """IMN: the reversible phase alone, on masks that carry nothing."""
+        return replace(self, mark=False, initial=0, steal=0, enhance=0)
+
+
+CONFIGS = {
+    "cpu": Recipe(initial=1500, reversible=6000, steal=500, enhance=500),
+    "gpu": Recipe(initial=20000, reversible=60000, steal=10000, enhance=10000, batch=16, thieves=("unet",) * 2),
+    "paper": Recipe(
+        initial=1250000,  # 500 epochs of 20,000 faces by 8
+        reversible=5000000,  # 8000 epochs by 32
+        steal=750000,
+        enhance=1250000,
+        batch=8,
+        sizes=PAPER,
+        rates=(1e-4, 1e-5, 1e-4, 1e-4),
+        warm=0.0,
+        noise=0.0,
+        thief=64,
+    ),
+}
+"""The paper's "weight decay of 1000" in the reversible phase is left out: in HiNet, whose settings these are, 1000 is
+after how many epochs the rate is halved, and weights decay by 1e-5. One batch size serves all phases."""

@@ -1,0 +1,127 @@
+"""What each phase of IPMN's training lowers (Yang et al., Sec. 3.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from engines.nets.ipmn import Ipmn, random_matrix
+from engines.nets.stealing import Thief
+from engines.train import ipmn_losses as losses
+from engines.train.forger_terms import Terms
+from engines.train.ipmn_losses import Network
+from engines.train.ipmn_recipe import Recipe
+from engines.train.quantise import exported, rounded
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A step's x_p, x_m, x_r and w, each (N, 3, S, S) in [0, 1]; the two halves of `watermark` are the same."""
+
+    protected: Tensor
+    mask: Tensor
+    replacing: Tensor
+    watermark: Tensor
+
+    @property
+    def first(self) -> Batch:
+        """The first half."""
+        half = len(self.mask) // 2
+        return Batch(self.protected[:half], self.mask[:half], self.replacing[:half], self.watermark[:half])
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the service gives and the receiver restores, as files keep it: x_wmf, x'_p and x'_wm."""
+
+    masked: Tensor
+    protected: Tensor
+    marked: Tensor
+
+
+class Stages:
+    """The phases; a training of them says how a network is updated."""
+
+    recipe: Recipe
+    net: Ipmn
+    critic: nn.Module
+    thieves: nn.ModuleList
+    stolen: Tensor
+    features: Network
+    device: str
+    done: int
+
+    def _update(self, which: int, terms: Terms) -> None:
+        """Lower the sum of the terms: 0 moves what the phase trains, 1 the discriminator."""
+        raise NotImplementedError
+
+    def _carrier(self, batch: Batch) -> Tensor:
+        """x_wm, or x_m where there is no watermark."""
+        return self.net.marked(batch.mask, batch.watermark) if self.recipe.mark else batch.mask
+
+    def _initial(self, batch: Batch) -> Terms:
+        """Eq. 10: H and R together, then D."""
+        recipe, mask = self.recipe, batch.mask
+        marked = self.net.marked(mask, batch.watermark)
+        self.critic.requires_grad_(False)
+        weights = replace(recipe.weights, wemd=recipe.weights.wemd * recipe.embedding_at(self.done))
+        terms = losses.embedding(marked, mask, self.features, self.critic, weights)
+        self.critic.requires_grad_(True)
+        seen = exported(marked) + recipe.noise * torch.randn_like(marked)
+        unmarked = rounded(mask) + recipe.noise * torch.randn_like(mask)
+        found = self.net.extract(torch.cat([seen, unmarked]))
+        terms |= losses.extracting(found[: len(mask)], batch.watermark, found[len(mask) :], recipe.weights)
+        self._update(0, terms)
+        judged = {"d": losses.told_apart(self.critic(mask), self.critic(marked.detach()))}
+        self._update(1, judged)
+        return terms | judged
+
+    def _reversible(self, batch: Batch) -> Terms:
+        """Eq. 19, through the 8-bit file and with a random matrix in place of the lost one."""
+        with torch.no_grad():
+            carrier = self._carrier(batch)
+        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.recipe.half):
+            masked, _ = self.net.put_on(batch.protected, carrier)
+            recovered = self.net.take_off(exported(masked), random_matrix(masked, spread=self.recipe.spread))
+        terms = losses.protecting(batch.protected, carrier, masked, recovered, self.recipe.weights)
+        self._update(0, terms)
+        return terms
+
+    @torch.no_grad()
+    def service(self, net: Ipmn, batch: Batch) -> Service:
+        """What a network makes of a batch, in float32 but for H."""
+        carrier = net.marked(batch.mask, batch.watermark) if self.recipe.mark else batch.mask
+        with torch.autocast(self.device.split(":")[0], enabled=False):
+            masked = rounded(net.put_on(batch.protected, carrier)[0])
+            restored = net.take_off(masked, random_matrix(masked, spread=self.recipe.spread))
+        return Service(masked, *(rounded(picture) for picture in restored))
+
+    def robbed(self) -> tuple[Thief, Tensor]:
+        """The thief whose turn it is, and the watermark (1, 3, S, S) of the service that it learns from."""
+        turn = self.done % len(self.thieves)
+        return self.thieves[turn], self.stolen[turn : turn + 1]  # type: ignore[return-value]
+
+    def _steal(self, batch: Batch) -> Terms:
+        """Eq. 9 by ℓ2: a thief learns what the service with its watermark answers."""
+        thief, watermark = self.robbed()
+        theirs = Batch(batch.protected, batch.mask, batch.replacing, watermark.expand_as(batch.mask))
+        answered = self.service(self.net, theirs).masked
+        terms = {"steal": losses.l2(thief(batch.protected, batch.replacing), answered)}
+        self._update(0, terms)
+        return terms
+
+    def _enhance(self, batch: Batch) -> Terms:
+        """Eq. 23: R alone. In Eq. 26 x'_wm goes with x_wmf, and each x_sm with another of the same thief."""
+        thief, watermark = self.robbed()
+        served = self.service(self.net, batch)
+        with torch.no_grad():
+            simulated = rounded(thief(batch.protected, batch.replacing))
+        pictures = (served.marked, simulated, served.masked, batch.mask, batch.protected, served.protected)
+        back, stolen, sent, *unmarked = self.net.extract(torch.cat(pictures)).chunk(len(pictures))
+        watermarks = (batch.watermark, watermark.expand_as(batch.mask), batch.watermark)
+        alike = ((back, sent), (stolen, stolen.roll(1, 0)))
+        terms = losses.enhanced((back, stolen, sent), watermarks, unmarked, alike, self.recipe.weights)
+        self._update(0, terms)
+        return terms
