@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 FACES ?= 2
 DATA ?= ../shared/data
 
-.PHONY: setup demo test lint bench-tipim bench-panel clean
+# `make workbench` is where user studies are designed, answered and read.
+.PHONY: setup demo workbench test lint bench-tipim bench-panel clean
 
 setup: $(VENV)/.ready
 
@@ -20,6 +21,9 @@ $(VENV)/.ready: $(VENV)/.run requirements-dev.txt
 
 demo: $(VENV)/.run
 	$(BIN)/python app.py
+
+workbench: $(VENV)/.run
+	$(BIN)/python -m streamlit run pages/workbench.py
 
 # The browser test needs Chromium; where it cannot be installed that test says so and is skipped.
 test: $(VENV)/.ready

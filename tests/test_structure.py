@@ -1,6 +1,7 @@
 """The dependency directions of the design, and that nothing of this machine is written down."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from bundled import faults
 
 ROOT = Path(__file__).resolve().parents[1]
 UI = {"gradio", "streamlit"}
-DEVELOPMENT = {"pyarrow", "frbench"}  # imported where they are there; requirements-dev.txt has them
+DEVELOPMENT = {"frbench"}  # imported where they are there; requirements-dev.txt has them
 
 
 def imports(path: Path) -> set[str]:
@@ -105,7 +106,7 @@ def test_every_direct_import_is_pinned_in_the_requirements():
     from importlib.metadata import packages_distributions
 
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    pinned = {re.split(r"\[|==", line)[0].lower().replace("_", "-") for line in lines if "==" in line}
     owners = packages_distributions()
     used = {name for folder in ("engines", "app") for path in sources(folder) for name in roots(path)}
     used -= {*sys.stdlib_module_names, "engines", "app", *DEVELOPMENT}

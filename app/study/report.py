@@ -1,0 +1,64 @@
+"""A study's result as one HTML page: what was asked of whom, who was left out and why, tables and figures."""
+
+from __future__ import annotations
+
+from html import escape
+
+from app.study.analysis import Analysis
+from app.study.blocks import Figure, Section, Table, Words
+from app.study.sections import sections
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
+th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8793a555; vertical-align: top; }
+td { overflow-wrap: anywhere; }
+.banner { border: 2px solid #d97706; padding: .6rem 1rem; font-weight: 600; }
+"""
+
+
+class _Page:
+    """Turns sections into HTML, every text escaped; the first figure brings Plotly with it."""
+
+    def __init__(self, offline: bool):
+        self.script: bool | str = True if offline else "cdn"
+        self.number = 0
+
+    def section(self, section: Section) -> str:
+        parts = (self._part(part) for part in section.parts)
+        return f"<h2>{escape(section.title)}</h2>\n" + "\n".join(parts)
+
+    def _part(self, part: Words | Table | Figure) -> str:
+        if isinstance(part, Words):
+            return f"<p>{escape(part.text)}</p>"
+        return self._figure(part) if isinstance(part, Figure) else _table(part)
+
+    def _figure(self, part: Figure) -> str:
+        self.number += 1
+        id = f"figure-{self.number}"  # numbered, so that the same analysis gives the same page
+        options = {"include_plotlyjs": self.script, "div_id": id, "config": {"displaylogo": False}}
+        html = part.figure.to_html(full_html=False, **options)
+        self.script = False
+        says = escape(part.says)
+        return f'<figure role="group" aria-label="{says}">{html}<figcaption>{says}</figcaption></figure>'
+
+
+def _table(part: Table) -> str:
+    titles = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in part.head)
+    lines = ("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in part.rows)
+    return f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def html_report(analysis: Analysis, title: str, protocol_hash: str, offline: bool = False) -> str:
+    """The page as text. `offline` carries Plotly inside (about 5 MB); otherwise it comes from Plotly's CDN, with a
+    checksum. All text that comes from the study (title, conditions, labels, rater ids) is escaped."""
+    page = _Page(offline)
+    banner = '<p class="banner">Simulated raters: an example, and no evidence about people.</p>\n'
+    parts = "\n".join(page.section(section) for section in sections(analysis, protocol_hash))
+    body = f"<h1>{escape(title)}</h1>\n{banner if analysis.simulated else ''}{parts}"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+    )

@@ -1,0 +1,1 @@
+"""The study workbench in Streamlit: the only place in `app/` that imports it."""

@@ -1,0 +1,72 @@
+"""How many raters and answers a study needs, and how often each item will be seen."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app.study import order, power
+from app.study.design import Design
+from app.study.errors import StudyError
+from app.study.freeze import items
+from app.study.model import Study
+from app.workbench.state import store
+
+
+def show(study: Study, design: Design) -> None:
+    """A calculator for the protocol's kind of answer, and the plan's balance."""
+    st.write("From the smallest effect that you would not want to miss to how many raters and answers it takes.")
+    try:
+        if design.rules.chance is None:
+            _means()
+        else:
+            _shares(design.rules.chance)
+    except StudyError as error:
+        st.info(str(error))
+    _balance(study, design)
+
+
+def _shares(chance: float) -> None:
+    left, middle, right = st.columns(3)
+    share = left.number_input("Share of such answers you expect (%)", 0.0, 100.0, 65.0) / 100
+    raters = int(middle.number_input("Raters", 1, 10_000, 24))
+    rho = right.number_input(
+        "Likeness of one rater's answers", 0.0, 1.0, power.RHO, 0.01, help="Intraclass correlation; 0: independent."
+    )
+    trials = power.trials_for_share(share, raters, chance, rho)
+    reached = power.power_of_share(share, raters, trials, chance, rho)
+    st.success(
+        f"**{trials} answers from each of {raters} raters** on a comparison find {share:.0%} against {chance:.0%} "
+        f"with a power of {reached:.0%} (exact binomial test, two-sided, 5 %)."
+    )
+    least = power.detectable_share(raters, trials, chance, rho)
+    st.write(f"The other way round: these {raters * trials:,} answers would just find {least:.1%}.")
+
+
+def _means() -> None:
+    left, middle, right = st.columns(3)
+    difference = left.number_input("Difference you expect (points of 5)", 0.05, 4.0, 0.5, 0.05)
+    raters = int(middle.number_input("Raters", 2, 10_000, 24))
+    sigma = right.number_input("Spread of one rater's scores (points)", 0.1, 3.0, power.SIGMA, 0.1)
+    trials = power.trials_for_difference(difference, raters, sigma=sigma)
+    reached = power.power_of_difference(difference, raters, trials, sigma=sigma)
+    st.success(
+        f"**{trials} scores for each condition from each of {raters} raters** find a difference of {difference:g} "
+        f"with a power of {reached:.0%} (paired t-test over raters, two-sided, 5 %)."
+    )
+    least = power.detectable_difference(raters, trials, sigma=sigma)
+    st.write(f"The other way round: these would just find {least:.2f} points.")
+
+
+def _balance(study: Study, design: Design) -> None:
+    st.subheader("Who sees what")
+    try:
+        raters = int(st.number_input("Raters to plan for", 1, 1000, design.stopping.raters or 24))
+        counts = order.exposures(design, items(store().stimuli(study.id)), raters)
+    except StudyError as error:
+        st.info(str(error))
+        return
+    found = pd.Series(list(counts.values()))
+    st.write(
+        f"{len(found)} items; with {raters} raters each is seen {found.min()} to {found.max()} times in main trials."
+    )

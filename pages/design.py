@@ -1,0 +1,5 @@
+"""Design, pictures, power, opening."""
+
+from app.workbench import designing
+
+designing.page()

@@ -1,0 +1,5 @@
+"""The worked example, open to everybody."""
+
+from app.workbench import results
+
+results.show_example()

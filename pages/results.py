@@ -1,0 +1,5 @@
+"""The result of a study."""
+
+from app.workbench import results
+
+results.page()
