@@ -45,7 +45,7 @@ def page() -> None:
 def chosen() -> Study | None:
     """The study that is worked on; None for a new one."""
     studies = {one.id: one for one in store().studies()}
-    current = st.session_state.get("study", "")
+    current = st.session_state.get("study")  # None at first: the newest one
     options = [*studies, ""]
     found = st.selectbox(
         "Study",
