@@ -9,15 +9,20 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
 
-from app.study import admin
+from app.study import admin, sync
 from app.study.errors import StudyError
 from app.study.store import Store
 
 
 @st.cache_resource(show_spinner=False)
 def store() -> Store:
-    """One store for all sessions of this server; the researcher's token is printed where it is new."""
+    """One store for all sessions of this server; on a Space its snapshots come from and go to the Hub.
+
+    The researcher's token is printed where it is new.
+    """
+    sync.wake()
     found = Store()
+    sync.start(found)
     admin.announce(found)
     return found
 
