@@ -29,7 +29,8 @@ from engines.nets.parser import CLASSES
 from engines.recognise import Architecture, FaceNetwork
 from engines.train.celeba import Celeba
 
-torch.set_num_threads(2)
+# Two cores: one test with both, or two tests with one each.
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 # The registry also lists what FRBench keeps on this computer: in the tests, nothing.
 EMPTY = tempfile.TemporaryDirectory()
 os.environ["FRBENCH_CACHE"] = EMPTY.name

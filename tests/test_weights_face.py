@@ -88,7 +88,7 @@ def test_what_cannot_be_bundled_is_refused_and_nothing_is_lost(home, tmp_path):
     assert (home / "registry.toml").read_text() == before and not (home / "bundled").exists()
 
 
-MISSING = {"forgers": "No forger is trained yet", "attributes": "celeba160-test", "parser": "called 'parser'"}
+MISSING = {"forgers": "No forger is trained yet", "attributes": "celeba160-test", "parser": "no celebamask160"}
 
 
 @pytest.mark.parametrize("name", MISSING)
