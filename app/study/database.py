@@ -9,7 +9,9 @@ own, since SQLite's waiting is polling, and fifty polling raters starve one anot
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +32,7 @@ FILE = "larvatus.sqlite"
 PATIENCE = 30.0  # seconds that a writer waits for its turn
 MIGRATIONS = Path(__file__).parent / "migrations"
 ADVISORY = 0x4C617276  # "Larv": PostgreSQL's lock around an upgrade
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+PRAGMAS = ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 
 
 def data_folder() -> Path:
@@ -191,8 +193,22 @@ def _revision(connection: Connection) -> str | None:
 def _prepare(connection: Any, _: Any) -> None:
     """A fresh SQLite connection. Without an isolation level the driver leaves transactions to `_begin`."""
     connection.isolation_level = None
+    _enter_wal(connection)
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _enter_wal(connection: Any) -> None:
+    """Turn a new file to WAL. SQLite does not wait its timeout where two do that at once: it says "locked"."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def _begin(connection: Connection) -> None:
