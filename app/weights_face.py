@@ -98,9 +98,18 @@ def _origin(card: Checkpoint, log: dict[str, Any]) -> str:
     return (
         "## Data and recipe\n\n"
         f"- Data: {card.trained_on}. The people it is measured on were never trained on.\n"
-        f"- Command: `python -m {module} --data DIR --out run --{units[0]} {units[1]}`; {more}.\n"
+        f"- Command: `python -m {module} --data DIR --out run --{units[0]} {units[1]}`; {more}.{_taught(log)}\n"
         f"- Took {log['seconds']:,} s on {'one CPU core' if log['device'] == 'cpu' else 'one GPU'}, "
         f"for {log['done']:,} of {units[1]:,} {units[0]}{note}."
+    )
+
+
+def _taught(log: dict[str, Any]) -> str:
+    if log.get("taught_from") is None:
+        return ""
+    return (
+        f" With `--teacher` from step {log['taught_from']:,} on: a classifier trained before "
+        "(`engines.train.teacher`), not the one that measures."
     )
 
 
@@ -125,10 +134,12 @@ def _figures(card: Checkpoint) -> str:
 
 def _curve(log: dict[str, Any]) -> str:
     history = log["history"]
-    names = list(history[0])
+    names = list(history[-1])
     every = max(1, len(history) // 8)
     rows = [row for i, row in enumerate(history) if i % every == every - 1 or i == len(history) - 1]
-    lines = "\n".join("| " + " | ".join(f"{row[name]:g}" for name in names) + " |" for row in rows)
+    lines = "\n".join(
+        "| " + " | ".join(f"{row[name]:g}" if name in row else "" for name in names) + " |" for row in rows
+    )
     return f"## Training curve\n\n| {' | '.join(names)} |\n|{'---|' * len(names)}\n{lines}"
 
 

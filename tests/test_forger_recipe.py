@@ -13,6 +13,7 @@ from engines.nets.attributes import NAMES, AttributeNet
 from engines.nets.parser import CLASSES, FACE, Parser, mask
 from engines.train import attributes, forgers
 from engines.train import parser as parsing
+from engines.train import teacher as teacher_net
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.forger_losses import OBJECTIVES
@@ -20,6 +21,7 @@ from engines.train.forger_terms import Batch, slope
 from engines.train.hisd_losses import TAGS, Hisd
 from engines.train.rel_losses import orthogonality
 from engines.train.supervised import Supervised, Task
+from engines.train.teacher import lesson
 
 SHORT = forgers.Recipe(steps=2, batch=2, real=4, warm=1, width=8, size=64)
 
@@ -68,6 +70,45 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(id, faces, tmp_
     second.run(faces, every=2)
     assert second.done == 2 and same(state(whole.average), state(second.average))
     assert (tmp_path / "parts" / "grid.png").is_file() and len(second.history) == 1
+
+
+class Plain(torch.nn.Module):
+    """Says of every attribute how bright a face is, and its place in NAMES."""
+
+    def forward(self, pixels):
+        return pixels.mean((1, 2, 3))[:, None] + 0.1 * torch.arange(len(NAMES))
+
+
+def test_a_lesson_is_the_cross_entropy_of_the_names_that_were_asked_for():
+    made = torch.full((2, 3, 64, 64), 0.5, requires_grad=True)  # 0.75 in [0, 1]
+    aims = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    loss = lesson(Plain(), made, aims, ("Male", "Bald"))
+    logits = 0.75 + 0.1 * torch.tensor([NAMES.index("Male"), NAMES.index("Bald")])
+    by_hand = -(aims * logits.sigmoid().log() + (1 - aims) * (-logits).sigmoid().log()).sum() / 2
+    assert float(loss.detach()) == pytest.approx(float(by_hand), rel=1e-5)
+    loss.backward()
+    assert made.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("id", ["stargan", "relgan", "hisd"])
+def test_a_teacher_moves_the_generator_and_is_remembered_from_its_first_step(id, faces, tmp_path):
+    alone, taught = (
+        forgers.Training(id, SHORT, faces, tmp_path / name, teacher=teacher)
+        for name, teacher in (("alone", None), ("taught", teacher_net.Teacher().eval().requires_grad_(False)))
+    )
+    rows = alone.step(), taught.step()
+    assert "taught" not in str(rows[0]) and rows[1]["g taught"] > 0
+    assert not same(state(alone.generator), state(taught.generator))
+    alone.save()
+    later = forgers.Training(id, SHORT, faces, tmp_path / "alone", teacher=taught.teacher)
+    assert (alone.taught_from, taught.taught_from, later.taught_from) == (None, 0, 1)
+    later.save()
+    assert forgers.Training(id, SHORT, faces, tmp_path / "alone", teacher=taught.teacher).taught_from == 1
+
+
+def test_a_folder_without_a_teacher_says_how_to_train_one(tmp_path):
+    with pytest.raises(DataError, match="train one with `python -m engines.train.teacher`"):
+        teacher_net.read(tmp_path, "cpu")
 
 
 def test_the_rate_falls_over_the_second_half(faces, tmp_path):

@@ -8,6 +8,7 @@ Started again with the same --out it goes on after the last whole epoch.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,16 +40,14 @@ def _moved(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     return sample(pixels, matrix, (pixels.shape[-2], pixels.shape[-1])) * colour + light
 
 
-def task(train: Celeba, test: Celeba) -> Task:
+def task(train: Celeba, test: Celeba, id: str = "attributes") -> Task:
     """Binary cross-entropy over the forty attributes; measured on people never trained on."""
     targets = torch.from_numpy(train.labels(NAMES).astype(np.float32))
 
     def batch(index: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         return moved(train.pixels(index, SIZE), rng), targets[index]
 
-    return Task(
-        "attributes", len(train), batch, F.binary_cross_entropy_with_logits, lambda net: accuracy(net, test)[0]
-    )
+    return Task(id, len(train), batch, F.binary_cross_entropy_with_logits, lambda net: accuracy(net, test)[0])
 
 
 def accuracy(net: nn.Module, faces: Celeba) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
@@ -65,13 +64,15 @@ def accuracy(net: nn.Module, faces: Celeba) -> tuple[dict[str, float], dict[str,
     return {"accuracy": whole, "balanced": balanced}, each
 
 
-def main() -> None:
-    """Train."""
-    parser = argparse.ArgumentParser(description="Train the attribute classifier.")
+def main(
+    build: Callable[[], nn.Module] = AttributeNet, id: str = "attributes", epochs: int = 14, seed: int = 0
+) -> None:
+    """Train a network for NAMES: the classifier that is bundled, or another."""
+    parser = argparse.ArgumentParser(description="Train a classifier of attributes.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=14)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--seed", type=int, default=seed)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     try:
@@ -79,7 +80,7 @@ def main() -> None:
     except DataError as error:
         raise SystemExit(str(error)) from None
     torch.manual_seed(args.seed)
-    Supervised(task(train, test), AttributeNet(), args.out, args.epochs, seed=args.seed, device=args.device).run()
+    Supervised(task(train, test, id), build(), args.out, args.epochs, seed=args.seed, device=args.device).run()
 
 
 if __name__ == "__main__":

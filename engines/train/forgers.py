@@ -1,9 +1,12 @@
 """The recipe family of the bundled forgers: one loop, and for each forger its own networks and losses.
 
-    python -m engines.train.forgers stargan --data DIR --out FOLDER
+    python -m engines.train.forgers stargan --data DIR --teacher FOLDER --out FOLDER
 
 `--data` holds celeba160-train-*.parquet and celeba160-test-*.parquet. Generator and critic take one step each in
 turn, the critic on the pictures just made, for the sake of two cores (StarGAN's paper gives the critic five).
+With `--teacher` the generator also learns from a classifier that was trained before (`engines.train.teacher`), which
+no paper has: after 4,000 steps a critic of its own was still so weak a teacher that it was pleased by what no other
+classifier saw.
 What is bundled is the generator's moving average. Started again with the same --out, it goes on after the last
 checkpoint. Every draw depends on the seed and the step alone.
 """
@@ -18,22 +21,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.utils import save_image
 
-from engines.edits import EDITS, STYLES, wanted
 from engines.train import kept
 from engines.train.average import follow
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
+from engines.train.forger_grid import SHOWN, grid
 from engines.train.forger_losses import OBJECTIVES
 from engines.train.forger_terms import Batch, Terms
 from engines.train.rounds import clock, rounds
+from engines.train.teacher import lesson
+from engines.train.teacher import read as read_teacher
 
 AVERAGE = 0.999  # of the generator's moving average, per step
 # Shares of the rate. At five times the rate, 80 steps gave a face back better than 120 did at one.
 FASTER = {"hisd": 3.0}
-SHOWN = 6  # faces in the picture grid
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Recipe:
     """What a training is made of. `rate` is Adam's of both networks; it falls to zero over the last half.
 
     A step forges `batch` faces and shows the critic `real` ones; `warm` steps come first, in which nothing is forged.
+    `taught` weighs a teacher's cross-entropy, where there is one.
     """
 
     steps: int
@@ -51,6 +56,7 @@ class Recipe:
     size: int = 128
     rate: float = 2e-4
     seed: int = 0
+    taught: float = 1.0
 
 
 CONFIGS = {"cpu": Recipe(steps=4000, batch=8, warm=300), "gpu": Recipe(steps=40000, batch=16, real=48)}
@@ -59,8 +65,17 @@ CONFIGS = {"cpu": Recipe(steps=4000, batch=8, warm=300), "gpu": Recipe(steps=400
 class Training:
     """One forger's training: state, a step at a time, checkpoints and pictures in a folder."""
 
-    def __init__(self, id: str, recipe: Recipe, faces: Celeba, folder: Path, device: str = "cpu"):
+    def __init__(
+        self,
+        id: str,
+        recipe: Recipe,
+        faces: Celeba,
+        folder: Path,
+        device: str = "cpu",
+        teacher: nn.Module | None = None,
+    ):
         self.id, self.recipe, self.faces, self.folder, self.device = id, recipe, faces, Path(folder), device
+        self.teacher = teacher
         torch.manual_seed(recipe.seed)
         self.objective = OBJECTIVES[id](id, recipe.size, recipe.width)
         self.generator, self.critic = self.objective.generator.to(device), self.objective.critic.to(device)
@@ -69,7 +84,10 @@ class Training:
         self.labels = faces.labels(self.objective.names)
         self.optimisers = self._optimisers()
         self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
+        self.taught_from: int | None = None
         self._resume()
+        if teacher is not None and self.taught_from is None:
+            self.taught_from = self.done
 
     def _parts(self) -> list[list[dict]]:
         """What each optimiser moves, at which share of the rate; HiSD's mappers far slower, as its release does."""
@@ -95,10 +113,11 @@ class Training:
         for optimiser, state in zip(self.optimisers, found["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
+        self.taught_from = found.get("taught_from")
 
     def save(self) -> None:
         """Keep what the training needs to go on, the averaged generator, and the log."""
-        past = {"done": self.done, "seconds": self.seconds, "history": self.history}
+        past = {"done": self.done, "seconds": self.seconds, "history": self.history, "taught_from": self.taught_from}
         state: dict[str, Any] = {name: net.state_dict() for name, net in self._state().items()}
         state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
         log = {"id": self.id, "recipe": asdict(self.recipe), "device": self.device, **past}
@@ -129,13 +148,23 @@ class Training:
         nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 100.0)
         optimiser.step()
 
+    def _made(self, batch: Batch) -> Terms:
+        """The generator's terms, with the teacher's where there is one."""
+        terms = self.objective.generator_terms(batch)
+        if self.teacher is not None:
+            wanted = self.objective.wanted(batch)
+            terms["taught"] = self.recipe.taught * lesson(
+                self.teacher, self.objective.made, wanted, self.objective.names
+            )
+        return terms
+
     def step(self) -> dict[str, float]:
         """One update of the generator, one of the critic; returns what the log shows."""
         real = self.draw(self.done)
         batch = real.first(self.recipe.batch)
         with torch.autocast(self.device.split(":")[0], torch.bfloat16):
             self.critic.requires_grad_(False)
-            made = self.objective.generator_terms(batch)
+            made = self._made(batch)
             self._update(0, made)
             self.critic.requires_grad_(True)
             seen = self.objective.critic_terms(batch, real)
@@ -163,27 +192,8 @@ class Training:
         for row in rounds(self, every):
             self.history.append(row)
             self.save()
-            save_image(self.grid(test), self.folder / "grid.png", nrow=SHOWN)
+            save_image(grid(self, test), self.folder / "grid.png", nrow=SHOWN)
             print(f"{self.id} {row} {self.seconds:.0f} s", flush=True)
-
-    @torch.no_grad()
-    def grid(self, test: Celeba) -> Tensor:
-        """Faces of people never trained on, and a row for each edit of them: (6 · 6, 3, S, S) in [0, 1]."""
-        index = np.arange(SHOWN) * (len(test) // SHOWN)
-        pixels = 2 * test.pixels(index, self.recipe.size).to(self.device) - 1
-        labels = torch.from_numpy(test.labels(self.objective.names)[index].astype(np.float32)).to(self.device)
-        rows = [pixels, *(self._edited(pixels, labels, edit) for edit in (STYLES if self.id == "hisd" else EDITS))]
-        return (torch.cat(rows).clamp(-1, 1) + 1) / 2
-
-    def _edited(self, pixels: Tensor, labels: Tensor, edit: str) -> Tensor:
-        net = self.average
-        if self.id == "hisd":
-            tag, value = STYLES[edit]
-            noise = torch.randn(1, net.sizes.noise, generator=torch.Generator().manual_seed(0))  # type: ignore
-            style = net.mappers[tag](noise.to(pixels), value)  # type: ignore[index]
-            return net(pixels, style.expand(len(pixels), -1), tag)
-        aim = wanted(labels, edit)
-        return net(pixels, aim - labels if net.relative else aim)
 
 
 def wide_first(net: nn.Module) -> None:
@@ -200,18 +210,23 @@ def main() -> None:
     parser.add_argument("--config", choices=list(CONFIGS), default="cpu")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--batch", type=int)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--teacher", type=Path)
+    for name in ("steps", "batch", "real", "seed"):
+        parser.add_argument(f"--{name}", type=int)
+    for name in ("rate", "taught"):
+        parser.add_argument(f"--{name}", type=float)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
-    asked = {name: value for name in ("steps", "batch", "seed") if (value := getattr(args, name)) is not None}
-    recipe = replace(CONFIGS[args.config], **asked)
+    recipe = CONFIGS[args.config]
+    recipe = replace(
+        recipe, **{name: value for name in vars(recipe) if (value := getattr(args, name, None)) is not None}
+    )
     try:
         faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
+        teacher = read_teacher(args.teacher, args.device) if args.teacher else None
     except DataError as error:
         raise SystemExit(str(error)) from None
-    Training(args.id, recipe, faces, args.out, args.device).run(test)
+    Training(args.id, recipe, faces, args.out, args.device, teacher).run(test)
 
 
 if __name__ == "__main__":

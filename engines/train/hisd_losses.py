@@ -97,7 +97,7 @@ class Hisd:
         made = net.decoder(net.translators[tag](maps, aim)).float()
         back = net.decoder(net.translators[tag](net.encoder(made), style)).float()
         own, plain = net.decoder(net.translators[tag](maps, style)).float(), net.decoder(maps).float()
-        self.made, self.back = made.detach(), back.detach()
+        self.made, self.back = made, back.detach()
         seen, again = self.critic.pooled(made), self.critic.pooled(back)
         scores = self._score(seen, batch, batch.aim)[:, 0], self._score(again, batch, batch.value)[:, 1]
         return {
@@ -127,7 +127,7 @@ class Hisd:
 
     def critic_terms(self, batch: Batch, real: Batch) -> Terms:
         """What the critic lowers; `real` holds the batch's faces and more."""
-        made = self._score(self.critic.pooled(self.made), batch, batch.aim)[:, 0]
+        made = self._score(self.critic.pooled(self.made.detach()), batch, batch.aim)[:, 0]
         back = self._score(self.critic.pooled(self.back), batch, batch.value)[:, 1]
         with torch.autocast(batch.pixels.device.type, enabled=False):
             x = batch.pixels.clone().requires_grad_()

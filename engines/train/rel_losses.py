@@ -45,9 +45,13 @@ class Rel:
         """Which faces a step shows, and what is asked of all of them."""
         return any_faces(labels, count, rng)
 
+    def wanted(self, batch: Batch) -> Tensor:
+        """The labels (N, 5) that the forgeries shall show: another face's."""
+        return batch.labels.roll(1, 0)
+
     def generator_terms(self, batch: Batch) -> Terms:
         """What the generator lowers."""
-        a, change, critic = batch.pixels, batch.labels.roll(1, 0) - batch.labels, self.critic
+        a, change, critic = batch.pixels, self.wanted(batch) - batch.labels, self.critic
         share = torch.rand(len(a), 1, device=a.device)
         made, own = self.generator(a, change), self.generator(a, torch.zeros_like(change))
         part = self.generator(a, share * change)
@@ -56,7 +60,7 @@ class Rel:
         return {
             "real": (critic.real(maps).float() - 1).square().mean(),
             "match": (critic.matches(critic.convs(a), maps, change).float() - 1).square().mean(),
-            "class": self._named(maps, batch.labels.roll(1, 0)),
+            "class": self._named(maps, self.wanted(batch)),
             "part": critic.interpolated(critic.convs(part)).float().square().mean(),
             "back": 10 * (self.generator(made, -change) - a).abs().mean(),
             "own": 10 * (own - a).abs().mean(),
@@ -88,7 +92,7 @@ class Rel:
 
     def critic_terms(self, batch: Batch, real: Batch) -> Terms:
         """What the critic lowers; `real` holds the batch's faces and more."""
-        critic, change = self.critic, batch.labels.roll(1, 0) - batch.labels
+        critic, change = self.critic, self.wanted(batch) - batch.labels
         maps, made = critic.convs(real.pixels), critic.convs(self.made.detach())
         low = self.share < 0.5
         aim = torch.where(low, self.share, 1 - self.share)

@@ -51,9 +51,13 @@ class Star:
             "back": 10 * (back - batch.pixels).abs().mean(),
         }
 
+    def wanted(self, batch: Batch) -> Tensor:
+        """The labels (N, 5) that the forgeries shall show: another face's."""
+        return batch.labels.roll(1, 0)
+
     def generator_terms(self, batch: Batch) -> Terms:
         """What the generator lowers; Fixed-Point GAN also asks that a face's own labels change nothing."""
-        self.made, terms = self._path(batch, batch.labels.roll(1, 0))
+        self.made, terms = self._path(batch, self.wanted(batch))
         if self.same:
             own, more = self._path(batch, batch.labels)
             terms |= {f"own {name}": value for name, value in more.items()}
