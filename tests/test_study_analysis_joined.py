@@ -133,7 +133,9 @@ def test_figures_show_intervals_lines_and_no_markup_of_the_study():
     run = simulate("pairs", [Condition("x", 1.0), Condition("y", 0.0)], 2, Raters(9))
     found_pairs = pairs(*checked(run.votes, run.stimuli), resamples=200)
     assert len(figures.pairs_figure(found_pairs).data[0].x) == 3
-    z = figures.wins_figure(found_pairs).data[0].z
+    (heat,) = figures.wins_figure(found_pairs).data
+    assert list(heat.y) == [row.condition for row in found_pairs.conditions]
+    z = heat.z
     assert z[0][0] is None and z[0][1] + z[1][0] == pytest.approx(1.0)
     run = simulate("detection", [Condition("x", 1.0)], 4, Raters(9))
     seen = figures.detection_figure(detection(*checked(run.votes, run.stimuli), "detection", resamples=200))

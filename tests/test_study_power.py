@@ -7,6 +7,7 @@ import math
 import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import samplesize_confint_proportion
 
 from app.study import power
 from app.study.errors import StudyError
@@ -75,3 +76,14 @@ def test_the_half_width_of_a_mean():
 def test_bad_questions_get_a_sentence(ask, said):
     with pytest.raises(StudyError, match=said):
         ask()
+
+
+@pytest.mark.parametrize("share, margin", [(0.5, 0.15), (0.5, 0.05), (0.1, 0.1)])
+def test_raters_for_a_margin_are_the_textbook_s(share, margin):
+    assert power.raters_for_margin(share, margin) == math.ceil(samplesize_confint_proportion(share, margin))
+
+
+@pytest.mark.parametrize("share, margin", [(0, 0.1), (1, 0.1), (0.5, 0), (0.5, 0.5)])
+def test_a_margin_that_means_nothing_is_refused(share, margin):
+    with pytest.raises(StudyError, match="allow a margin"):
+        power.raters_for_margin(share, margin)

@@ -90,24 +90,25 @@ def pairs_figure(pairs: Pairs) -> go.Figure:
 
 
 def wins_figure(pairs: Pairs) -> go.Figure:
-    """The win matrix as shares: the row's condition against the column's."""
-    names = [escape(name) for name in pairs.order]
-    met = [[a + pairs.wins[j][i] for j, a in enumerate(row)] for i, row in enumerate(pairs.wins)]
-    share = [[a / met[i][j] if met[i][j] else None for j, a in enumerate(row)] for i, row in enumerate(pairs.wins)]
-    words = [
-        [f"{a:g} of {met[i][j]:g}" if met[i][j] else "" for j, a in enumerate(r)] for i, r in enumerate(pairs.wins)
-    ]
+    """The win matrix as shares, best first: the row's condition against the column's; counts where one points."""
+    ranked = [row.condition for row in pairs.conditions]
+    place = [pairs.order.index(name) for name in ranked]
+    wins = [[pairs.wins[i][j] for j in place] for i in place]
+    met = [[a + wins[j][i] for j, a in enumerate(row)] for i, row in enumerate(wins)]
+    share = [[a / met[i][j] if met[i][j] else None for j, a in enumerate(row)] for i, row in enumerate(wins)]
+    words = [[f"{a:g} of {met[i][j]:g}" if met[i][j] else "" for j, a in enumerate(r)] for i, r in enumerate(wins)]
+    names = [escape(name) for name in ranked]
     figure = go.Figure(
         go.Heatmap(
             x=names,
             y=names,
             z=share,
             text=words,
-            texttemplate="%{text}",
+            texttemplate="%{z:.0%}",
             zmin=0,
             zmax=1,
             colorscale="RdBu",
-            colorbar={"title": {"text": "share won"}},
+            showscale=False,
             hovertemplate="%{y} against %{x}: %{text}<extra></extra>",
         )
     )

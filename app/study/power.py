@@ -12,6 +12,8 @@ difference has variance tau^2 + 2 sigma^2 / m, where tau is the standard deviati
 and sigma that of one score around its rater's mean; m is the number of scores a rater gives to each condition.
 Power is P(|T| > t(1 - alpha/2, R - 1)) for noncentral t with R - 1 degrees of freedom and noncentrality
 d sqrt(R) / sqrt(tau^2 + 2 sigma^2 / m).
+
+Where boxes are drawn there is nothing to test: what is asked there is how closely a share of raters will be known.
 """
 
 from __future__ import annotations
@@ -195,3 +197,10 @@ def _check_spread(tau: float, sigma: float, alpha: float) -> None:
 def _check_power(power: float, alpha: float) -> None:
     if not alpha < power < 1:
         raise StudyError("The power must lie between alpha and 1: 0.8 is usual.")
+
+
+def raters_for_margin(share: float, margin: float, alpha: float = ALPHA) -> int:
+    """Fewest raters whose share is known to ± `margin` (0 to 1), by the normal approximation. Raises StudyError."""
+    if not (0 < share < 1 and 0 < margin < 0.5 and 0 < alpha < 1):
+        raise StudyError("Expect a share between 0 and 100 %, and allow a margin between 0 and 50 points.")
+    return math.ceil(share * (1 - share) * (stats.norm.ppf(1 - alpha / 2) / margin) ** 2)

@@ -46,7 +46,7 @@ def pairs(analysis: Analysis) -> list[Section]:
     )
     parts: list[Part] = [
         Figure(figures.pairs_figure(found), "Bradley-Terry score per condition, intervals by bootstrap over raters"),
-        Figure(figures.wins_figure(found), "Who was chosen over whom; a tie is half a win for both"),
+        Figure(figures.wins_figure(found), "How often the row was chosen over the column; a tie is half a win"),
         Table(("Condition", "Bradley-Terry", "Thurstone Case V", "Wins", "Votes"), rows),
         Words(f"{found.votes} votes by {found.raters} raters, {found.ties} of them ties."),
     ]

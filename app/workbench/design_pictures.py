@@ -45,9 +45,9 @@ def _listed(study: Study) -> None:
         return
     photos = len({row.photo for row in rows})
     st.write(f"**{len(rows)} pictures** of {photos} photo{'s' if photos > 1 else ''}.")
-    columns = st.columns(6)
-    for i, row in enumerate(rows[:24]):
-        columns[i % 6].image(store().picture(row.sha256), caption=f"{row.photo}: {row.condition}")
+    with st.container(horizontal=True):
+        for row in rows[:24]:
+            st.image(store().picture(row.sha256), caption=f"{row.photo}: {row.condition}", width=150)
     if len(rows) > 24:
         st.caption(f"The first 24 of {len(rows)}.")
     if study.state == "draft" and st.button("Remove all pictures"):

@@ -17,7 +17,9 @@ def show(study: Study, design: Design) -> None:
     """A calculator for the protocol's kind of answer, and the plan's balance."""
     st.write("From the smallest effect that you would not want to miss to how many raters and answers it takes.")
     try:
-        if design.rules.chance is None:
+        if not design.rules.choices:
+            _margin()
+        elif design.rules.chance is None:
             _means()
         else:
             _shares(design.rules.chance)
@@ -58,6 +60,14 @@ def _means() -> None:
     st.write(f"The other way round: these would just find {least:.2f} points.")
 
 
+def _margin() -> None:
+    left, right = st.columns(2)
+    share = left.number_input("Share of raters you expect to mark a condition (%)", 1.0, 99.0, 50.0) / 100
+    margin = right.number_input("How closely you want to know it (± points)", 1.0, 49.0, 15.0) / 100
+    raters = power.raters_for_margin(share, margin)
+    st.success(f"**{raters} raters** give {share:.0%} ± {margin * 100:g} points (95 %, normal approximation).")
+
+
 def _balance(study: Study, design: Design) -> None:
     st.subheader("Who sees what")
     try:
@@ -67,6 +77,5 @@ def _balance(study: Study, design: Design) -> None:
         st.info(str(error))
         return
     found = pd.Series(list(counts.values()))
-    st.write(
-        f"{len(found)} items; with {raters} raters each is seen {found.min()} to {found.max()} times in main trials."
-    )
+    times = f"{found.min()}" if found.min() == found.max() else f"{found.min()} to {found.max()}"
+    st.write(f"{len(found)} items; with {raters} raters each is seen {times} times in main trials.")

@@ -76,11 +76,11 @@ def _state(study: Study, design: Design) -> None:
     found = store().progress(study.id)
     if design.simulated:
         st.warning("The raters of this study are simulated: it is an example, and no evidence about people.")
-    cells = st.columns(4)
-    cells[0].metric("State", study.state)
-    cells[1].metric("Raters", found.raters)
-    cells[2].metric("Finished", found.finished)
-    cells[3].metric("Answers", found.answers)
+    with st.container(horizontal=True, gap="large"):
+        st.metric("State", study.state, width="content")
+        st.metric("Raters", found.raters, width="content")
+        st.metric("Finished", found.finished, width="content")
+        st.metric("Answers", found.answers, width="content")
     if study.protocol_hash:
         st.caption(f"Protocol frozen {study.opened_at}, SHA-256 `{study.protocol_hash}`")
 

@@ -128,7 +128,7 @@ def _section(part: Section) -> None:
         elif isinstance(one, Table):
             st.table(pd.DataFrame(one.rows, columns=list(one.head)).astype(str).set_index(one.head[0]))
         elif isinstance(one, Figure):
-            st.plotly_chart(one.figure, width="stretch", key=f"{part.title} {one.says}")
+            st.plotly_chart(one.figure, width="stretch", theme=None, key=f"{part.title} {one.says}")
             st.caption(one.says)
 
 
