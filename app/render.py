@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from app import gallery
@@ -21,6 +20,7 @@ from app.report import Result
 from app.runtime import Runtime
 from app.scoring import JobError, Person, find_person
 from app.study.incoming import Incoming
+from app.to_study import measured
 from engines.checkpoints import CheckpointError
 from engines.method import MethodError
 from engines.methods import method as method_of
@@ -96,12 +96,6 @@ def _protected(runtime: Runtime, person: Person, setting: Setting) -> Result:
 
 def _incoming(name: str, setting: Setting, result: Result) -> Incoming:
     """The exported file, what was measured on it, and how it was made."""
-    measures = {"SSIM": result.ssim, "PSNR": result.psnr}
-    measures |= {
-        f"cosine {score.recogniser} ({score.role})": score.to_self
-        for score in result.scores
-        if score.to_self is not None
-    }
     params = method_of(setting.method).Params.read(dict(setting.params)).model_dump()
     plain = {key: value for key, value in params.items() if isinstance(value, bool | int | float | str)}
     return Incoming(
@@ -110,7 +104,7 @@ def _incoming(name: str, setting: Setting, result: Result) -> Incoming:
         method=setting.method,
         parameters=plain,
         condition=setting.name,
-        measures={key: float(value) for key, value in measures.items() if np.isfinite(value)},
+        measures=measured(result),
         provenance=result.settings,
     )
 

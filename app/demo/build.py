@@ -6,11 +6,13 @@ import atexit
 import os
 import shutil
 import tempfile
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from app import to_study
 from app.demo import about, authority, endpoints, eraser, forge, models, panel, protect, pull, wires
 from app.demo.authority_events import AuthorityEvents
 from app.demo.controls import Controls
@@ -38,7 +40,7 @@ def build(runtime: Runtime) -> gr.Blocks:
     controls = Controls()
     with gr.Blocks(title="Larvatus", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
         with gr.Row(elem_id="lv-top"):
-            gr.HTML(TITLE, padding=False)
+            gr.HTML(TITLE + _studies(), padding=False)
             opener = panel.button(runtime)
         with gr.Tabs() as tabs:
             with gr.Tab("Protect", id="protect"):
@@ -73,6 +75,12 @@ def build(runtime: Runtime) -> gr.Blocks:
     if example is not None:
         example.start()
     return demo
+
+
+def _studies() -> str:
+    """The way to the study workbench, where its address is known."""
+    where = escape(to_study.address(), quote=True)
+    return f'<a class="lv-studies" href="{where}" target="_blank">User studies</a>' if where else ""
 
 
 def launch_options() -> dict[str, Any]:

@@ -64,6 +64,8 @@ class View:
     to_authority: Any
     to_eraser: Any
     to_forge: Any
+    to_study: Any
+    sent: Any
     wall: Any
     wall_fold: Any
     board: Any
@@ -267,6 +269,8 @@ def _result(found: dict[str, Any]) -> None:
             )
             found["to_eraser"] = gr.Button("Erase the mask", size="md", visible=False, elem_id="lv-to-eraser")
             found["to_forge"] = gr.Button("Send to Forge", size="md", visible=False, elem_id="lv-to-forge")
+            found["to_study"] = gr.Button("Send to a study", size="md", visible=False, elem_id="lv-to-study")
+        found["sent"] = gr.HTML(elem_classes="lv-quiet", elem_id="lv-sent", padding=False)
 
 
 def _details(found: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import gallery
+from app import gallery, to_study
 from app.demo import example as examples
 from app.demo import faces, scoreboard, shown
 from app.demo.controls import Controls
@@ -26,6 +26,7 @@ from app.panel import Panel, PanelError, obstacle
 from app.report import Result
 from app.runtime import Runtime
 from app.scoring import JobError
+from app.study.errors import StudyError
 from engines.methods import METHODS
 
 NARROW = 760  # px: below this the page is one column, and details are folded
@@ -150,6 +151,14 @@ class RunEvents:
             **picture(view, session.sitter, gallery.CREDITS[examples.SITTER] + "."),
             view.timer: gr.update(active=False),
         }
+
+    def send_to_study(self, request: gr.Request) -> str:
+        """The last result goes to the study workbench; what to do there."""
+        made = self.desk.of(request).made
+        try:
+            return to_study.send(made) if made else "There is no result yet: press Protect first."
+        except StudyError as error:
+            return str(error)
 
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""

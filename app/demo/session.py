@@ -26,6 +26,7 @@ from app.demo.faces import Sitter
 from app.identities import Identities
 from app.report import Result
 from app.scoring import Person
+from app.to_study import measured
 
 GRACE = 300.0  # seconds between the closing of a tab and the end of what it held
 KEPT = 20  # files of earlier runs that stay: the page may still be loading them
@@ -36,12 +37,14 @@ VIEWS = (FACE, WHOLE, CHANGE)
 
 @dataclass(frozen=True)
 class Made:
-    """A protected file, what it was made of, and the id of the method."""
+    """A protected file, what it was made of, the id of the method, and what is known of it."""
 
     person: Person
     file: bytes
     method: str
     name: str  # of the download
+    settings: dict[str, Any] = field(default_factory=dict)
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -88,7 +91,8 @@ class Session:
         shown = (result.before, result.after, result.difference)
         before, after, change = (self.save(pixels[y0:y1, x0:x1]) for pixels in shown)
         self.views = {FACE: (before, after), WHOLE: whole, CHANGE: (before, change)}
-        self.made = Made(person, result.file, result.settings["provenance"]["method"], result.name)
+        method = result.settings["provenance"]["method"]
+        self.made = Made(person, result.file, method, result.name, result.settings, measured(result))
         file = self.write(result.name, result.file)
         settings = self.write(f"{Path(result.name).stem}.json", json.dumps(result.as_dict(), indent=1).encode())
         for path in old[:-KEPT]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import plots
+from app import plots, to_study
 from app.demo import eraser, forge, marks, scoreboard, wall
 from app.demo.protect import View
 from app.demo.session import FACE, Session
@@ -48,6 +48,8 @@ def _no_details(view: View) -> Updates:
         view.to_authority: gr.update(visible=False),
         view.to_eraser: gr.update(visible=False),
         view.to_forge: gr.update(visible=False),
+        view.to_study: gr.update(visible=False),
+        view.sent: "",
         view.wall_fold: gr.update(visible=False),
         view.download: off,
         view.settings_file: off,
@@ -116,6 +118,8 @@ def finished(view: View, session: Session, result: Result, person: Person, above
         view.to_authority: gr.update(visible=result.mark is not None),
         view.to_eraser: gr.update(visible=session.made is not None and session.made.method in eraser.erasers()),
         view.to_forge: gr.update(visible=forge.offered()),
+        view.to_study: gr.update(visible=to_study.offered()),
+        view.sent: "",
         view.wall: wall.tiles(result.wall.tiles) if result.wall else "",
         view.wall_fold: gr.update(visible=result.wall is not None),
         view.cams: scoreboard.cams(result.cams),

@@ -44,6 +44,7 @@ def run(demo: gr.Blocks, view: View, run: RunEvents, controls: Controls, width: 
     demo.load(run.open, width, everything, js="() => [window.innerWidth]", **LIGHT)
     view.timer.tick(run.welcome, None, everything, **LIGHT)
     demo.unload(run.leave)
+    view.to_study.click(run.send_to_study, None, view.sent, **LIGHT)
     # A figure drawn inside a closed fold has a made-up width: let it measure again.
     view.curves_fold.expand(None, None, None, js=RESIZE, **QUIET)
 

@@ -24,9 +24,17 @@ def folder() -> Path:
 
 
 def leave(pictures: list[Incoming]) -> str:
-    """Keep pictures for whoever has the code that is returned. Raises StudyError where the inbox is full."""
-    waiting = _purge()
-    if waiting >= MOST:
+    """Keep pictures for whoever has the code that is returned. Raises StudyError where that cannot be done."""
+    try:
+        return _left(pictures)
+    except OSError as error:
+        raise StudyError(
+            f"The folder {data_folder()} cannot be written: set LARVATUS_STUDIES to one that you may write to."
+        ) from error
+
+
+def _left(pictures: list[Incoming]) -> str:
+    if _purge() >= MOST:
         raise StudyError("The study workbench has too many results waiting: try again tomorrow.")
     code = new_code()
     about = [{name: value for name, value in asdict(one).items() if name != "data"} for one in pictures]

@@ -16,6 +16,7 @@ from app.study.archive import MOST_BYTES, Folder, Source, Zip
 from app.study.canonical import sha256
 from app.study.errors import StudyError
 from app.study.incoming import Incoming, Prepared
+from app.study.model import Stimulus
 
 MOST_SIDE = 4096  # pixels: what a browser shows at once without delay
 
@@ -46,6 +47,12 @@ def with_anchors(pictures: Iterable[Prepared], kinds: Sequence[str] = tuple(ANCH
         if one.source.role == "reference":
             for kind in kinds:
                 yield _anchor(one, kind)
+
+
+def unseen(pictures: Iterable[Prepared], there: Iterable[Stimulus]) -> list[Prepared]:
+    """Without those that are among `there`: a second result of a photo brings the photo along again."""
+    known = {(row.photo, row.sha256) for row in there}
+    return [one for one in pictures if (one.photo, one.sha256) not in known]
 
 
 def import_folder(folder: str | Path, anchors: Sequence[str] = tuple(ANCHORS)) -> list[Prepared]:

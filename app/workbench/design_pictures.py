@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import streamlit as st
 
 from app import gallery
@@ -10,8 +12,9 @@ from app.runtime import Runtime
 from app.study import inbox
 from app.study.anchors import ANCHORS
 from app.study.errors import StudyError
+from app.study.incoming import Prepared
 from app.study.model import Study
-from app.study.stimuli import import_zip, prepare, with_anchors
+from app.study.stimuli import import_zip, prepare, unseen, with_anchors
 from app.workbench.state import store
 from engines.methods import METHODS
 
@@ -92,7 +95,7 @@ def _rendered(study: Study, sources: list[tuple[str, bytes]], settings: list[Set
         st.rerun()
 
 
-def _added(study: Study, made: list, anchors: bool) -> None:
+def _added(study: Study, made: Iterable[Prepared], anchors: bool) -> None:
     try:
         store().add(study.id, with_anchors(made, tuple(ANCHORS) if anchors else ()))
     except StudyError as error:
@@ -100,13 +103,13 @@ def _added(study: Study, made: list, anchors: bool) -> None:
 
 
 def _sent(study: Study) -> None:
-    st.write("“Send to study” in the demo gives a code: what was sent waits here for a day.")
+    st.write("“Send to a study” in the demo gives a code: what was sent waits here for a day.")
     code = st.text_input("Code", key="inbox code", autocomplete="off")
     anchors = st.checkbox("Add anchors", True, key="anchors of the inbox")
     if not st.button("Fetch", disabled=not code):
         return
     try:
-        _added(study, [prepare(one) for one in inbox.fetch(code)], anchors)
+        _added(study, unseen(map(prepare, inbox.fetch(code)), store().stimuli(study.id)), anchors)
     except StudyError as error:
         st.error(str(error))
 
