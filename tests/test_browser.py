@@ -22,6 +22,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not 
 from app import gallery  # noqa: E402
 from app import photo as photos  # noqa: E402
 from app.demo import forge  # noqa: E402
+from app.study import inbox  # noqa: E402
 from engines import manipulate  # noqa: E402
 from engines.checkpoints import REGISTRY, checkpoint, locate  # noqa: E402
 
@@ -88,14 +89,20 @@ def hub():
 
 
 @pytest.fixture(scope="module")
-def address(hub, tmp_path_factory):
+def studies(tmp_path_factory) -> str:
+    """The folder that the demo and the study workbench share."""
+    return str(tmp_path_factory.mktemp("studies"))
+
+
+@pytest.fixture(scope="module")
+def address(hub, studies, tmp_path_factory):
     """An app with two recognisers that are here, two of the Hub, one to be added by hand; its cache is empty."""
     folder = tmp_path_factory.mktemp("weights")
     whole = tomlkit.parse(REGISTRY.read_text())
     entries = {id: whole[id] for id in ("sface", "sface-hub", "dlib-resnet", "facenet", "ir152")}
     (folder / "registry.toml").write_text(tomlkit.dumps(entries))
     caches = {"LARVATUS_CACHE": str(folder / "cache"), "HF_HUB_CACHE": str(folder / "clients")}
-    caches["FRBENCH_CACHE"] = str(folder / "frbench")
+    caches |= {"FRBENCH_CACHE": str(folder / "frbench"), "LARVATUS_STUDIES": studies}
     settings = {"LARVATUS_REGISTRY": str(folder / "registry.toml"), "HF_ENDPOINT": hub.endpoint, **caches}
     with serving(example=False, HF_HUB_DISABLE_XET="1", **settings) as url:
         yield url
@@ -148,7 +155,7 @@ def overflowing(page) -> list[str]:
     }).map(e => e.tagName + '#' + e.id + '.' + e.className)""")
 
 
-def test_protect_download_and_restore(browser, address, astronaut, tmp_path):
+def test_protect_download_and_restore(browser, address, astronaut, studies, tmp_path, monkeypatch):
     page = opened(browser, address)
     assert "One face found" in put(page, astronaut)
     assert page.get_by_label(gallery.HOPPER).first.is_checked()
@@ -165,6 +172,10 @@ def test_protect_download_and_restore(browser, address, astronaut, tmp_path):
     assert re.fullmatch(r"larvatus-tip-im-\d{8}-[0-9a-f]+\.png", got.value.suggested_filename)
     file = tmp_path / got.value.suggested_filename
     got.value.save_as(file)
+    page.click("#lv-to-study")
+    code = re.search(r"enter the code (\S+)\.", says(page, "#lv-sent", "enter the code")).group(1)
+    monkeypatch.setenv("LARVATUS_STUDIES", studies)
+    assert [one.data for one in inbox.fetch(code)][1] == file.read_bytes()
     steps(page, 33)
     page.get_by_label("FGSM", exact=True).check()
     put(page, str(file))
