@@ -29,7 +29,7 @@ from app.runtime import Runtime
 
 TITLE = (
     '<div class="lv-title"><h1>Larvatus</h1><p>Change a photo so slightly that people still see you, '
-    "and see whether face recognition still does.</p></div>"
+    "and see whether face recognition still does.</p>{studies}</div>"
 )
 
 
@@ -40,7 +40,7 @@ def build(runtime: Runtime) -> gr.Blocks:
     controls = Controls()
     with gr.Blocks(title="Larvatus", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
         with gr.Row(elem_id="lv-top"):
-            gr.HTML(TITLE + _studies(), padding=False)
+            gr.HTML(TITLE.format(studies=_studies()), padding=False)
             opener = panel.button(runtime)
         with gr.Tabs() as tabs:
             with gr.Tab("Protect", id="protect"):

@@ -262,7 +262,7 @@ def _result(found: dict[str, Any]) -> None:
         with gr.Row():
             found["download"] = gr.DownloadButton("Download PNG", interactive=False, elem_id="lv-download", size="md")
             found["settings_file"] = gr.DownloadButton(
-                "Download settings and scores", interactive=False, size="md", elem_id="lv-settings-file"
+                "Settings and scores", interactive=False, size="md", elem_id="lv-settings-file"
             )
             found["to_authority"] = gr.Button(
                 "Read the mark back", size="md", visible=False, elem_id="lv-to-authority"

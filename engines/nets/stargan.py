@@ -72,6 +72,10 @@ class StarGan(nn.Module):
     def forward(self, pixels: Tensor, labels: Tensor) -> Tensor:
         return self.drawn_from(self.features(pixels, labels), pixels)
 
+    def painted(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """What the network paints itself: without what `finish` keeps of the input behind a mask."""
+        return self(pixels, labels)
+
     def finish(self, drawn: Tensor, pixels: Tensor) -> Tensor:
         """The picture that the last layer's output stands for."""
         return drawn
@@ -85,6 +89,10 @@ class AttentionGan(StarGan):
     def ends(self) -> list[nn.Module]:
         """Nothing: the content is not bounded."""
         return []
+
+    def painted(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """C."""
+        return self.main(labelled(pixels, labels))[:, 1:].float()
 
     def finish(self, drawn: Tensor, pixels: Tensor) -> Tensor:
         """C A + x (1 - A)."""
