@@ -111,6 +111,15 @@ def test_a_folder_without_a_teacher_says_how_to_train_one(tmp_path):
         teacher_net.read(tmp_path, "cpu")
 
 
+def test_a_step_with_an_infinite_gradient_is_left_out(faces, tmp_path):
+    work = forgers.Training("stargan", SHORT, faces, tmp_path)
+    before, total = state(work.generator), sum(p.sum() for p in work.generator.parameters())
+    work._update(0, {"loss": float("inf") * total})
+    assert same(before, state(work.generator))
+    work._update(0, {"loss": sum(p.sum() for p in work.generator.parameters())})
+    assert not same(before, state(work.generator))
+
+
 def test_the_rate_falls_over_the_second_half(faces, tmp_path):
     work = forgers.Training("stargan", replace(SHORT, steps=100), faces, tmp_path)
     assert [work.rate_at(step) for step in (0, 50, 75, 100)] == pytest.approx([2e-4, 2e-4, 1e-4, 0])

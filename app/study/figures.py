@@ -18,6 +18,7 @@ from app.study.scores import Scores
 # The same values as app/plots.py has, which are readable on white and on near-black.
 COLOURS = ("#6366f1", "#d97706", "#0891b2", "#be185d", "#65a30d", "#7c3aed")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star")
+MARKED = ((0.0, "rgba(190,24,93,0)"), (1.0, "rgba(190,24,93,0.9)"))  # what lies under it shows
 INK, GRID = "#8793a5", "rgba(135,147,165,0.25)"
 
 
@@ -130,9 +131,8 @@ def heat_figure(found: HeatMap, picture: str | None = None, top: float = 1.0) ->
             z=found.share,
             zmin=0,
             zmax=top,
-            colorscale="Inferno",
-            opacity=0.6 if picture else 1.0,
-            colorbar={"title": {"text": "raters"}, "tickformat": ".0%"},
+            colorscale=MARKED,
+            colorbar={"title": {"text": "raters"}, "tickformat": ".0%", "outlinecolor": GRID},
             hovertemplate="%{z:.0%} of raters<extra></extra>",
         )
     )
@@ -140,6 +140,7 @@ def heat_figure(found: HeatMap, picture: str | None = None, top: float = 1.0) ->
         place = {"x": -0.5, "y": -0.5, "sizex": size, "sizey": size, "xref": "x", "yref": "y", "yanchor": "top"}
         figure.add_layout_image(source=picture, sizing="stretch", layer="below", **place)
     styled(figure, "", "", height=360)
+    figure.add_shape(type="rect", x0=-0.5, y0=-0.5, x1=size - 0.5, y1=size - 0.5, line={"color": INK, "width": 1})
     figure.update_xaxes(visible=False, constrain="domain", range=[-0.5, size - 0.5])
     return figure.update_yaxes(visible=False, range=[size - 0.5, -0.5], scaleanchor="x")
 

@@ -76,7 +76,7 @@ def _state(study: Study, design: Design) -> None:
     found = store().progress(study.id)
     if design.simulated:
         st.warning("The raters of this study are simulated: it is an example, and no evidence about people.")
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="medium"):
         st.metric("State", study.state, width="content")
         st.metric("Raters", found.raters, width="content")
         st.metric("Finished", found.finished, width="content")

@@ -149,8 +149,9 @@ class Training:
             group["lr"] = self.rate_at(self.done) * group["share"]
         optimiser.zero_grad(set_to_none=True)
         torch.stack([value.float() for value in terms.values()]).sum().backward()
-        nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 100.0)
-        optimiser.step()
+        norm = nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 100.0)
+        if norm.isfinite():  # else the step is left out: one infinite gradient would end the training
+            optimiser.step()
 
     def _made(self, batch: Batch) -> Terms:
         """The generator's terms, with the teacher's where there is one."""
