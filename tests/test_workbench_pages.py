@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +143,16 @@ def test_every_protocol_s_result_has_its_sections_and_both_exports(protocol, sto
         "Download all data",
         "Download the report",
     ]
+
+
+def test_what_was_marked_lies_over_the_pictures(store):
+    study = rehearsal.study(store, protocol="artefacts")
+    answered(store, study)
+    at = page("results")
+    assert at.tabs[0].label == "On the pictures"
+    figure = json.loads(at.tabs[0].get("plotly_chart")[0].proto.spec)
+    assert figure["layout"]["images"][0]["source"].startswith("data:image/png;base64,")
+    assert 0 < figure["data"][0]["zmax"] <= 1
 
 
 def test_raters_can_be_left_out_of_a_result(store):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 
 import pandas as pd
 import streamlit as st
 
-from app.study import export, votes
+from app.study import export, figures, votes
 from app.study.analysis import Analysis, analyse
 from app.study.blocks import Figure, Section, Table, Words
 from app.study.errors import StudyError
@@ -17,6 +18,7 @@ from app.workbench import example
 from app.workbench.researcher import require
 from app.workbench.state import store
 
+MOST_MAPS = 12
 EXAMPLE = "A worked example (simulated raters)"
 
 
@@ -29,6 +31,7 @@ class Source:
     stimuli: pd.DataFrame
     frozen: str = ""
     protocol_hash: str = ""
+    has_pictures: bool = False  # in the store: an export has none
 
 
 def page() -> None:
@@ -62,7 +65,7 @@ def _chosen() -> Source | None:
 
 def _from_store(study) -> Source:  # type: ignore[no-untyped-def]
     tables = votes.votes(store(), study.id), votes.stimuli(store(), study.id)
-    return Source(study.title, *tables, study.frozen or "", study.protocol_hash or "")
+    return Source(study.title, *tables, study.frozen or "", study.protocol_hash or "", True)
 
 
 def _from_file() -> Source | None:
@@ -87,7 +90,7 @@ def show(source: Source) -> None:
         return
     if found.simulated:
         st.warning("Simulated raters: an example, and no evidence about people.")
-    parts = sections(found, source.protocol_hash)
+    parts = (*_on_pictures(source, found), *sections(found, source.protocol_hash))
     for tab, part in zip(st.tabs([part.title for part in parts]), parts, strict=True):
         with tab:
             _section(part)
@@ -119,6 +122,21 @@ def _exclusions(analysis: Analysis) -> tuple[str, ...]:
         everyone = sorted(check.rater for check in found.checks)
         follow = st.toggle("Leave out whom the rules found", False, disabled=not found.raters)
         return tuple(st.multiselect("Left out", everyone, list(found.raters) if follow else []))
+
+
+def _on_pictures(source: Source, found: Analysis) -> tuple[Section, ...]:
+    """What was marked, over the pictures themselves: the most marked ones."""
+    if found.artefacts is None or not source.has_pictures:
+        return ()
+    rows = {row.stimulus: row for row in source.stimuli.itertuples()}
+    maps = sorted(found.artefacts.stimuli, key=lambda one: -max(max(row) for row in one.share))[:MOST_MAPS]
+    shown = []
+    for one in maps:
+        row = rows[one.name]
+        picture = "data:image/png;base64," + b64encode(store().picture(row.sha256)).decode()
+        says = f"{row.photo}, {row.condition}: share of {one.raters} raters who marked each spot"
+        shown.append(Figure(figures.heat_figure(one, picture), says))
+    return (Section("On the pictures", (Words("The most marked pictures first."), *shown)),)
 
 
 def _section(part: Section) -> None:
