@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from engines.checkpoints import CheckpointError
-from engines.edits import LABELS
+from engines.edits import LABELS, wanted
 from engines.methods.id_guard import generator_of
 from engines.train import forgers, kept
 from engines.train.celeba import Celeba
@@ -102,7 +102,7 @@ def weakness(net: torch.nn.Module, test: Celeba, faces: int = 40, seed: int = 0)
     index = np.arange(faces) * (len(test) // faces)
     pixels = 2 * test.pixels(index, 128) - 1
     labels = torch.from_numpy(test.labels(LABELS)[index].astype(np.float32))
-    aim = forgers.wanted(labels, "blond hair")
+    aim = wanted(labels, "blond hair")
     asked = aim - labels if net.relative else aim
     with torch.no_grad():
         clean = net(pixels, asked)

@@ -36,7 +36,7 @@ class Teacher(nn.Module):
         return self.net(2 * pixels - 1)
 
 
-def lesson(net: Teacher, made: Tensor, aims: Tensor, names: Sequence[str]) -> Tensor:
+def lesson(net: nn.Module, made: Tensor, aims: Tensor, names: Sequence[str]) -> Tensor:
     """The cross-entropy a face, summed over `names`, of forgeries (N, 3, S, S) in [-1, 1] that should show `aims`."""
     across, down = (int(k) for k in torch.randint(-SHIFT, SHIFT + 1, (2,)))
     moved = F.pad(made, (SHIFT,) * 4, mode="reflect").roll((across, down), (3, 2))[..., SHIFT:-SHIFT, SHIFT:-SHIFT]
