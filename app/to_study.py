@@ -5,17 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from app import photo as photos
+from app.made import Made
 from app.report import Result
 from app.study import inbox
 from app.study.incoming import Incoming
-
-if TYPE_CHECKING:
-    from app.demo.session import Made
 
 VARIABLE = "LARVATUS_WORKBENCH"
 CONSENT = "Only send photos of people who agreed to be shown to raters."

@@ -197,9 +197,9 @@ def test_cancel_stops_and_frees_the_place(browser, address, astronaut):
     says(other, "#lv-status", "Stopped before it began. Nothing was exported.", 3000)
     start = time.perf_counter()
     page.click("#lv-cancel")
-    says(page, "#lv-status", r"Stopped at step \d+ of 200\. Nothing was exported\.", 5000)
+    says(page, "#lv-status", r"Stopped at step \d+ of 200\. Nothing was exported\.", 10_000)
     took = time.perf_counter() - start
-    assert took < 5, f"Cancel took {took:.1f} s (a second on an idle machine; two or three beside a training)"
+    assert took < 10, f"Cancel took {took:.1f} s (a second on an idle machine; up to six beside other tests)"
     steps(other, 2)
     other.click("#lv-protect")
     says(other, "#lv-status", "Done")

@@ -18,8 +18,9 @@ from app.demo import api, eraser, protect
 from app.demo.controls import Controls
 from app.demo.eraser_events import NO_ORIGINAL, NO_PHOTO, EraserEvents
 from app.demo.faces import from_person
-from app.demo.session import Desk, Made
+from app.demo.session import Desk
 from app.demo.setting_events import SettingEvents, preset_of
+from app.made import Made
 from app.making import Request, protected_file
 from engines.nets.erasable_mask import ATTRIBUTES
 

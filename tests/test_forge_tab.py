@@ -16,8 +16,9 @@ from app.demo import api
 from app.demo import forge as forge_tab
 from app.demo.faces import from_person
 from app.demo.forge_events import NOTHING, ForgeEvents
-from app.demo.session import Desk, Made
+from app.demo.session import Desk
 from app.jobs import protect
+from app.made import Made
 from app.making import Request
 from app.panel import Panel
 from engines import manipulate

@@ -11,7 +11,7 @@ from PIL import Image
 
 from app import photo as photos
 from app import to_study
-from app.demo.session import Made
+from app.made import Made
 from app.study import inbox
 from app.study.errors import StudyError
 from app.study.stimuli import prepare, unseen

@@ -26,7 +26,8 @@ def attributes(folder: Path) -> dict[str, Any]:
 
 def parser(folder: Path) -> dict[str, Any]:
     """A row a class: intersection over union."""
-    found = overlap(parsers("parser"), Masks.read(folder, Detector()))
+    masks = Masks.read(folder, Detector())
+    found = overlap(parsers("parser"), masks)
     rows = [{"class": name, "iou": value} for name, value in found.items()]
     return _found("parser", rows, f"CelebAMask-HQ, {HELD_OUT} faces never trained on", found)
 

@@ -16,8 +16,9 @@ from app import photo as photos
 from app.demo import example, scoreboard, wall
 from app.demo.errors import sentence
 from app.demo.forge import HERE, SENT, ForgeView, guards
-from app.demo.session import Desk, Made, Session, taken
+from app.demo.session import Desk, Session, taken
 from app.forge import Tile, Wall
+from app.made import Made
 from app.making import Request, protected_file
 from app.panel import Panel
 from app.pictures import head_window, window_of

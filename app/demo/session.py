@@ -24,6 +24,7 @@ from PIL import Image
 
 from app.demo.faces import Sitter
 from app.identities import Identities
+from app.made import Made
 from app.report import Result
 from app.scoring import Person
 from app.to_study import measured
@@ -33,18 +34,6 @@ KEPT = 20  # files of earlier runs that stay: the page may still be loading them
 VIEW_SIDE = 1600  # whole photos are shown at this size at most; the download is the full one
 FACE, WHOLE, CHANGE = "Face", "Whole photo", "Difference × 8"
 VIEWS = (FACE, WHOLE, CHANGE)
-
-
-@dataclass(frozen=True)
-class Made:
-    """A protected file, what it was made of, the id of the method, and what is known of it."""
-
-    person: Person
-    file: bytes
-    method: str
-    name: str  # of the download
-    settings: dict[str, Any] = field(default_factory=dict)
-    measures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

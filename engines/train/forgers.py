@@ -112,10 +112,10 @@ class Training:
         for name, net in self._state().items():
             net.load_state_dict(found[name])
         for optimiser, state in zip(self.optimisers, found["optimisers"], strict=True):
-            shares = [group["share"] for group in optimiser.param_groups]
+            own = [{"share": group["share"]} if "share" in group else {} for group in optimiser.param_groups]
             optimiser.load_state_dict(state)
-            for group, share in zip(optimiser.param_groups, shares, strict=True):
-                group["share"] = share
+            for group, kept_share in zip(optimiser.param_groups, own, strict=True):
+                group.update(kept_share)
         self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
         self.taught_from = found.get("taught_from")
 
