@@ -9,22 +9,28 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from torch import Tensor
 
 from app import gallery
 from app import photo as photos
+from app.erased import Carried, Erased, compared
 from app.panel import Panel, as_seen_by, members
 from app.photo import Photo
 from app.pictures import head_window, window_of
-from app.report import Score
 from app.runtime import Runtime
 from app.scoring import JobError, Person, Scorer, find_person
 from engines import measure
-from engines.face import paste
+from engines.face import FaceCrop, FaceError, paste
+from engines.frame import framed, settle
 from engines.methods import METHODS
 from engines.methods import method as method_of
+from engines.params import ParamError
 
 ANOTHER_SIZE = "The original has another size than the masked photo: give it as another photo of the person instead."
+LOSSY = "This file is a {kind}, which drops the last bits that hold the hidden face: little of it comes back."
+MOVED = "This photo was cut or resized since it was masked: little of the hidden face comes back."
+UNNAMED = "This file does not say where its mask lies, so it was taken off where the face is."
+OTHER_WEIGHTS = "Other weights than those that are here made this mask, so they cannot take it off."
 
 
 @dataclass(frozen=True)
@@ -33,60 +39,12 @@ class Erasure:
 
     masked: Photo
     method: str
-    target: str = ""  # whose restorer: "" takes the one that the file names, or else the first
+    restorer: str = ""  # "" takes the one that the file names, or else the first
     original: Photo | None = None
     reference: Photo | None = None
     panel: Panel | None = None
     far: float = 0.01
-
-
-@dataclass(frozen=True)
-class Erased:
-    """What came of it: pictures of the head as uint8 (h, w, 3), and the scores of both files."""
-
-    file: bytes
-    name: str
-    target: str
-    original: np.ndarray | None
-    masked: np.ndarray
-    erased: np.ndarray
-    before: tuple[Score, ...]  # of the masked file
-    after: tuple[Score, ...]  # of the erased one
-    compared_with: str  # "" where there is nobody to compare with
-    psnr: float | None  # dB against the original, in the face's crop
-    ssim: float | None
-    seconds: float
-    provenance: dict[str, Any]
-
-    @property
-    def verdict(self) -> str:
-        """Both scoreboards in a sentence."""
-        led = [sum(bool(score.matches_target) for score in part) for part in (self.before, self.after)]
-        count = len(self.after)
-        away = f"{led[0]} of {count} recognisers took the masked face for {self.target}, after erasing {led[1]} do"
-        if not self.compared_with:
-            return f"{away}. Add the original or another photo of the person to see who knows them again."
-        known = [sum(bool(score.matches_self) for score in part) for part in (self.before, self.after)]
-        return f"{known[1]} of {count} recognisers know the person after erasing, {known[0]} did before; {away}."
-
-    def as_dict(self) -> dict[str, Any]:
-        """Rows and provenance for the command line and the API; no pixels."""
-        rows = [
-            {"file": name, **score.as_dict()}
-            for name, part in (("masked", self.before), ("erased", self.after))
-            for score in part
-        ]
-        if not self.compared_with:
-            rows = [{**row, "to_self": None, "matches_self": None, "distance": None} for row in rows]
-        return {
-            "rows": rows,
-            "verdict": self.verdict,
-            "psnr": self.psnr,
-            "ssim": self.ssim,
-            "compared_with": self.compared_with,
-            "seconds": self.seconds,
-            "provenance": self.provenance,
-        }
+    watermark: Tensor | None = None  # (1, 3, T, T), what a model's watermark is compared with
 
 
 def erasable(id: str) -> Any:
@@ -98,28 +56,49 @@ def erasable(id: str) -> Any:
     return found
 
 
+def made_by(photo: Photo) -> str | None:
+    """The method with a way back that a file of ours names; None for any other file."""
+    return next((id for id, method in METHODS.items() if hasattr(method, "erase") and _made(photo, id)), None)
+
+
+def _made(photo: Photo, id: str) -> dict[str, Any]:
+    """The provenance of a file of ours that this method made; {} for any other file."""
+    made = (photo.settings or {}).get("provenance")
+    return made if isinstance(made, dict) and made.get("method") == id else {}
+
+
 def made_with(photo: Photo, id: str) -> dict[str, Any]:
     """The settings of that method which a file of ours names; {} for any other file."""
-    made = (photo.settings or {}).get("provenance")
-    named = made.get("params") if isinstance(made, dict) and made.get("method") == id else None
+    named = _made(photo, id).get("params")
     return named if isinstance(named, dict) else {}
+
+
+def named_restorer(photo: Photo, id: str) -> str | None:
+    """Whose restorer a file of ours asks for; None where it says nothing."""
+    found = made_with(photo, id).get("target")
+    return found if isinstance(found, str) else None
 
 
 def erase(runtime: Runtime, job: Erasure) -> Erased:
     """Erase the mask of the largest face, and score both files. Raises JobError, MethodError, ParamError."""
     start, method = time.perf_counter(), erasable(job.method)
-    params = _settings(method, job)
+    restorer = job.restorer or named_restorer(job.masked, job.method) or method.restorers[0]
+    if restorer not in method.restorers:
+        raise ParamError(f"There is no restorer called {restorer!r}: choose from {', '.join(method.restorers)}.")
     if job.original is not None and job.original.pixels.shape != job.masked.pixels.shape:
         raise JobError(ANOTHER_SIZE)
     person = find_person(runtime, "the masked photo", job.masked)
-    data, provenance = _file(runtime, method, params, person)
+    crop, notes = _cut(method, person)
+    data, provenance = _file(runtime, method, restorer, person, crop)
     exported, window = photos.load(data), head_window(person)
-    scorer, compared_with = _scorer(runtime, job, person, method.aim(params))
-    psnr, ssim = _quality(method, job, person, exported)
+    target = _target(method, job.masked, restorer)
+    scorer, compared_with = _scorer(runtime, job, person, target)
+    psnr, ssim = _quality(job, person, crop, exported)
     return Erased(
         data,
         photos.download_name(f"{method.id}-erased", data, "png"),
-        method.aim(params),
+        restorer,
+        target,
         window_of(job.original.pixels, window) if job.original else None,
         window_of(job.masked.pixels, window),
         window_of(exported.pixels, window),
@@ -130,31 +109,69 @@ def erase(runtime: Runtime, job: Erasure) -> Erased:
         ssim,
         time.perf_counter() - start,
         provenance,
+        _carried(runtime, method, restorer, crop, job.watermark),
+        notes,
     )
 
 
-def _settings(method: Any, job: Erasure) -> Any:
-    """Whose restorer: the one asked for, the one that the file names, or the method's first."""
-    target = job.target or made_with(job.masked, job.method).get("target")
-    return method.Params.read({"target": target} if target else {})
+def _cut(method: Any, person: Person) -> tuple[FaceCrop, tuple[str, ...]]:
+    """The face as the method saw it, and what the person should know."""
+    if not getattr(method, "exact", False):
+        return person.crop(method), ()
+    photo, notes = person.photo, []
+    if photo.source_format != "PNG":
+        notes.append(LOSSY.format(kind=photo.source_format))
+    used = {stamp.get("sha256") for stamp in _made(photo, method.id).get("networks", ()) if isinstance(stamp, dict)}
+    if used and not {card.sha256 for card in method.checkpoints} & used:
+        notes.append(OTHER_WEIGHTS)
+    named = (photo.settings or {}).get("frame")
+    if not isinstance(named, list) or len(named) != 5 or not all(isinstance(value, int) for value in named):
+        return person.crop(method), (*notes, UNNAMED)
+    try:
+        if named[3:] != [photo.width, photo.height]:
+            raise FaceError(MOVED)
+        return framed(photo.pixels, *named[:3], person.landmarks), tuple(notes)
+    except FaceError:
+        return person.crop(method), (*notes, MOVED)
 
 
-def _file(runtime: Runtime, method: Any, params: Any, person: Person) -> tuple[bytes, dict[str, Any]]:
+def _target(method: Any, masked: Photo, restorer: str) -> str:
+    """Whom the mask leads to: the restorer's, or the built-in face that the file names."""
+    if restorer in gallery.NAMES:
+        return restorer
+    named = (masked.settings or {}).get("targets")
+    return next((name for name in gallery.NAMES if isinstance(named, list) and name in named), "")
+
+
+def _file(
+    runtime: Runtime, method: Any, restorer: str, person: Person, crop: FaceCrop
+) -> tuple[bytes, dict[str, Any]]:
     """The photo with the restored face in it, and what made it."""
-    crop = person.crop(method)
     with runtime.work:
-        clean = method.erase(crop.pixels.to(runtime.device), params).cpu()
+        clean = method.erase(crop.pixels.to(runtime.device), restorer).cpu()
     cards = [{"id": card.id, "sha256": card.sha256, "state": card.state} for card in method.checkpoints]
-    provenance = {"erased": method.id, "target": method.aim(params), "checkpoints": cards}
-    pixels = paste(person.photo.pixels, crop, clean)
+    provenance = {"erased": method.id, "restorer": restorer, "checkpoints": cards}
+    back = settle if getattr(method, "exact", False) else paste
+    pixels = back(person.photo.pixels, crop, clean)
     return photos.encode(pixels, "PNG", 95, {"larvatus": 1, "provenance": provenance}), provenance
 
 
-def _quality(method: Any, job: Erasure, person: Person, exported: Photo) -> tuple[float | None, float | None]:
+def _carried(
+    runtime: Runtime, method: Any, restorer: str, crop: FaceCrop, given: Tensor | None
+) -> tuple[Carried, ...]:
+    """The watermarks of what was masked and of what came back, for a method whose pictures carry one."""
+    if not hasattr(method, "carried"):
+        return ()
+    with runtime.work:
+        read = method.carried(crop.pixels.to(runtime.device), restorer)
+    return tuple(compared(source, found.cpu(), given) for source, found in read.items())
+
+
+def _quality(job: Erasure, person: Person, crop: FaceCrop, exported: Photo) -> tuple[float | None, float | None]:
     """PSNR and SSIM of the erased face against the original's; None where that is not known."""
     if job.original is None:
         return None, None
-    one, two = (Person("file", photo, person.face).crop(method).pixels for photo in (exported, job.original))
+    one, two = (Person("file", photo, person.face).crop(crop).pixels for photo in (exported, job.original))
     return float(measure.psnr(one, two)), float(measure.ssim(one, two))
 
 
@@ -167,4 +184,5 @@ def _scorer(runtime: Runtime, job: Erasure, masked: Person, target: str) -> tupl
         person, words = find_person(runtime, "the original", job.original), "the original photo"
     else:
         person, words = masked, ""
-    return Scorer(runtime, panel, person, (gallery.person(runtime, target),), job.far), words
+    aims = (gallery.person(runtime, target),) if target else ()
+    return Scorer(runtime, panel, person, aims, job.far), words

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app import forge, reveal
+from app import forge, hiding, reveal
 from app import photo as photos
 from app.making import Making, Request
 from app.panel import Member
 from app.photo import Photo
-from app.pictures import amplified, head_window, to_array, window_of
+from app.pictures import amplified, eight_bit, head_window, to_array, window_of
 from app.report import Cam, Curve, Progress, Result, Score, Survival
 from app.runtime import Runtime
 from app.scoring import Person, Scorer
@@ -58,12 +58,15 @@ class Protect(Making):
         self.scorer = Scorer(runtime, self.members, request.reference or request.person, self.targets, request.far)
         self.window = head_window(request.person)
         self.curves: list[Curve] = []
+        self.stages: dict[str, np.ndarray] = {}  # named states of the work, where they are shown afterwards
 
     def steps(self) -> Iterator[Progress | Result]:
         """Run the stages in order, asking `cancelled` between them."""
         work = self.run()
         last: Snapshot | None = None
         for last in work:
+            if self.exact:
+                self.stages[last.note] = to_array(eight_bit(last.pixels))
             if self._due(last):
                 yield self._progress(last)
         if last is None or work.was_cancelled:
@@ -79,7 +82,8 @@ class Protect(Making):
             survival.append(part)
             yield self._stage("Testing what survives", last)
         cams = self._explain(exported)
-        yield self._result(data, exported, settings, scores, tuple(survival), cams, self._wall(exported))
+        made = (self._wall(exported), self._hidden(exported, last))
+        yield self._result(data, exported, settings, scores, tuple(survival), cams, *made)
 
     def _due(self, snapshot: Snapshot) -> bool:
         every = max(1, snapshot.steps // LIVE_UPDATES)
@@ -94,7 +98,7 @@ class Protect(Making):
     def _estimate(self, member: Member, pixels: Tensor) -> tuple[float, float | None]:
         recogniser = member.recogniser
         with torch.inference_mode():
-            row = recogniser.raw(retarget(pixels, self.method.template, recogniser.template))[0].cpu()
+            row = recogniser.raw(retarget(pixels, self.crop.template, recogniser.template))[0].cpu()
         return self.scorer.cosines(member.id, row)[:2]
 
     def _stage(self, stage: str, snapshot: Snapshot, preview: np.ndarray | None = None) -> Progress:
@@ -131,6 +135,7 @@ class Protect(Making):
         survival: tuple[Survival, ...],
         cams: tuple[Cam, ...],
         wall: forge.Wall | None,
+        hides: hiding.Hidden | None,
     ) -> Result:
         person, before, after = self.request.person, self.request.person.photo.pixels, exported.pixels
         face_before, face_after = self.crop.pixels, person_crop(exported, person, self.crop)
@@ -154,6 +159,7 @@ class Protect(Making):
             notes=self._notes(scores),
             mark=self._mark(exported),
             wall=wall,
+            hidden=hides,
         )
 
     def _notes(self, scores: tuple[Score, ...]) -> tuple[str, ...]:
@@ -177,6 +183,14 @@ class Protect(Making):
             return next((item for item in built if isinstance(item, forge.Wall)), None)
         except forge.NoFace:
             return None  # the scores say so already
+
+    def _hidden(self, exported: Photo, last: Snapshot) -> hiding.Hidden | None:
+        """What the exported file hides, for a method that hides a face in it."""
+        if not self.exact:
+            return None
+        shown, figures = tuple(self.stages.items()), dict(last.figures)
+        given = self.request.watermark
+        return hiding.hidden(self.runtime, self.method, self.crop, exported, shown, figures, given)
 
     def _mark(self, exported: Photo) -> reveal.Found | None:
         """What can be read from the exported file, for a method that writes something."""

@@ -15,7 +15,8 @@ from app.identities import Identities, default_file
 from app.panel import Member, Panel, as_seen_by, members
 from app.runtime import Runtime
 from app.scoring import JobError, Person, cosine, embed
-from engines.face import paste
+from engines.face import align, celeba, paste
+from engines.frame import place, settle
 from engines.method import Run, Scene, Snapshot, run
 from engines.methods import method as method_of
 from engines.parse import head
@@ -40,6 +41,7 @@ class Request:
     identity: str = ""  # for a method that writes one: a registered name, or its number as bits
     key: str = reveal.DEFAULT_KEY
     identities: Identities | None = None  # None: the user's own registry
+    watermark: Tensor | None = None  # (1, 3, T, T), for a method that carries a picture: see app.watermarks
 
 
 class Making:
@@ -48,6 +50,9 @@ class Making:
     def __init__(self, runtime: Runtime, request: Request, cancelled: Callable[[], bool] = lambda: False):
         self.runtime, self.request, self.cancelled = runtime, request, cancelled
         self.method = method_of(request.method)
+        self.exact = bool(getattr(self.method, "exact", False))
+        if self.exact and request.format != "PNG":
+            raise JobError(f"{self.method.title} hides your face in the last bits, which JPEG drops: choose PNG.")
         self.panel = as_seen_by(request.method, request.panel, runtime.cards)
         self.members, stand_ins = members(runtime, self.panel)
         self.notes: list[str] = [*request.person.photo.notes, *stand_ins]
@@ -64,6 +69,8 @@ class Making:
 
     def pasted(self, pixels: Tensor) -> Tensor:
         """The whole photo, uint8, with the crop's edit in it."""
+        if self.exact:
+            return settle(self.request.person.photo.pixels, self.crop, pixels.cpu())
         return paste(self.request.person.photo.pixels, self.crop, pixels.cpu(), self.where)
 
     def _message(self) -> Tensor | None:
@@ -110,8 +117,10 @@ class Making:
         if self.message is not None:
             return Scene(message=self.message)
         surrogates = [member.recogniser for member in self.members if member.attacked]
-        faces = [target.crop(self.method).pixels for target in self.targets]
-        return Scene(surrogates, torch.cat(faces).to(self.runtime.device) if faces else None)
+        template = celeba(self.crop.template.size) if self.exact else self.method.template
+        faces = [align(target.photo.pixels, target.landmarks, template).pixels for target in self.targets]
+        shown = torch.cat(faces).to(self.runtime.device) if faces else None
+        return Scene(surrogates, shown, watermark=self.request.watermark)
 
     def export(self, last: Snapshot, work: Run) -> tuple[bytes, dict[str, Any]]:
         """The file to download, with everything that made it."""
@@ -124,6 +133,9 @@ class Making:
             "format": self.request.format,
             "quality": self.request.quality if self.request.format == "JPEG" else None,
         }
+        if self.exact:
+            photo = self.request.person.photo
+            settings["frame"] = [*place(self.crop), photo.width, photo.height]
         return photos.encode(self.pasted(last.pixels), self.request.format, self.request.quality, settings), settings
 
 

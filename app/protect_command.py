@@ -13,9 +13,10 @@ from app.making import Request
 from app.panel import FIRST, Panel, default, members, panel_of, trained
 from app.photo import open_photo
 from app.report import Progress, Result, verdict
-from app.reveal_command import registry_of, registry_options
+from app.reveal_command import registry_of, registry_options, watermark_at, watermark_option
 from app.runtime import Runtime
 from app.scoring import FARS, Person, Scorer, find_person
+from app.watermarks import USUAL, watermark_of
 from engines.methods import METHODS
 from engines.methods import method as method_of
 
@@ -51,6 +52,7 @@ def _protect_parser(parser: argparse.ArgumentParser) -> None:
         "--identity", default="", metavar="NAME|BITS", help="what dip-watermark writes: a registered name, or 24 bits"
     )
     registry_options(parser)
+    watermark_option(parser)
     knobs = parser.add_argument_group("settings of the method (each method takes those that it has)")
     for name, spec in known_knobs().items():
         if name == "target":
@@ -108,6 +110,7 @@ def run_protect(args: argparse.Namespace) -> dict[str, Any]:
         args.identity,
         args.key,
         registry_of(args),
+        _watermark(args),
     )
     for event in protect(runtime, request):
         if isinstance(event, Progress) and sys.stderr.isatty():
@@ -142,6 +145,15 @@ def _targets(runtime: Runtime, args: argparse.Namespace, params: dict[str, Any])
     if args.target:
         params["target"] = args.target[0]
     return ()
+
+
+def _watermark(args: argparse.Namespace) -> Any:
+    """The watermark that is asked for; the usual words for a method that needs one, None for any other."""
+    if "watermark" in method_of(args.method).needs:
+        return watermark_at(args) if args.watermark else watermark_of(USUAL)
+    if args.watermark:
+        raise ValueError(f"{method_of(args.method).title} carries no such watermark: leave --watermark out.")
+    return None
 
 
 def default_targets(method: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from app.forge import Wall
+    from app.hiding import Hidden
     from app.reveal import Found
 
 
@@ -136,12 +137,15 @@ class Result:
     notes: tuple[str, ...] = ()
     mark: Found | None = None  # the identity read back from `file`, for a method that writes one
     wall: Wall | None = None  # what forgers make of `file`, for a method that works against them
+    hidden: Hidden | None = None  # what `file` hides, for a method that hides a face in it
 
     @property
     def verdict(self) -> str:
-        """The scoreboard as one sentence, after it what the method is for: the mark that can be read, the forgers."""
+        """The scoreboard as one sentence, after it what the method is for: a mark, forgers, a hidden face."""
         if self.wall is not None:
             return f"{self.wall.verdict} As for recognition: {verdict(self.scores)}"
+        if self.hidden is not None:
+            return f"{verdict(self.scores)} {self.hidden.sentence}"
         if self.mark is None:
             return verdict(self.scores)
         number = self.mark.number
@@ -164,6 +168,7 @@ class Result:
             "file": self.name,
             "notes": list(self.notes),
             **({"mark": self.mark.as_dict()} if self.mark else {}),
+            **({"hidden": self.hidden.as_dict()} if self.hidden else {}),
             **({"forged": [tile.as_dict() for tile in self.wall.tiles]} if self.wall else {}),
             "provenance": self.settings,
         }

@@ -6,12 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from app import reveal
 from app.erase import Erasure, erase
 from app.identities import Identities, default_file
 from app.photo import Photo, open_photo
 from app.runtime import Runtime
 from app.scoring import FARS
+from app.watermarks import watermark_of
 from engines.identity import encode
 from engines.methods import METHODS
 
@@ -30,6 +33,21 @@ def registry_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def watermark_option(parser: argparse.ArgumentParser) -> None:
+    """--watermark, wherever a model's watermark is put in or compared with."""
+    parser.add_argument(
+        "--watermark", metavar="WORDS|PICTURE", help="a model's watermark: words, or the file of a picture"
+    )
+
+
+def watermark_at(args: argparse.Namespace) -> Tensor | None:
+    """The watermark that the option names; None where it is left out."""
+    if not args.watermark:
+        return None
+    file = Path(args.watermark)
+    return watermark_of("", open_photo(file)) if file.is_file() else watermark_of(args.watermark)
+
+
 def registry_of(args: argparse.Namespace) -> Identities:
     """The registry that the options name."""
     return Identities(args.registry or default_file())
@@ -43,10 +61,11 @@ def _reveal_parser(parser: argparse.ArgumentParser) -> None:
     registry_options(parser)
     mask = parser.add_argument_group("to erase a mask")
     mask.add_argument("--out", type=Path, help="where to write the photo without its mask: .png")
-    mask.add_argument("--target", default="", metavar="NAME", help="whom the mask leads to (default: the file's)")
+    mask.add_argument("--restorer", default="", metavar="NAME", help="by whom (default: by whom the file names)")
     mask.add_argument("--original", type=Path, metavar="PHOTO", help="the photo before masking, to compare with")
     mask.add_argument("--reference", type=Path, metavar="PHOTO", help="another photo of the person, to compare with")
     mask.add_argument("--far", type=float, default=0.01, choices=FARS, help="false-acceptance rate of the thresholds")
+    watermark_option(parser)
     parser.set_defaults(func=run_reveal)
 
 
@@ -72,7 +91,8 @@ def _erase(args: argparse.Namespace, photo: Photo) -> dict[str, Any]:
     if not args.out.resolve().parent.is_dir():
         raise ValueError(f"There is no folder {args.out.parent}: create it first.")
     original, reference = (path and open_photo(path) for path in (args.original, args.reference))
-    found = erase(Runtime(), Erasure(photo, args.method, args.target, original, reference, far=args.far))
+    known = (args.restorer, original, reference)
+    found = erase(Runtime(), Erasure(photo, args.method, *known, far=args.far, watermark=watermark_at(args)))
     args.out.write_bytes(found.file)
     return {**found.as_dict(), "out": str(args.out)}
 

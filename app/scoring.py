@@ -15,6 +15,7 @@ from app.photo import Photo
 from app.report import Score
 from app.runtime import Runtime
 from engines.face import Face, FaceCrop, align
+from engines.frame import frame
 from engines.recognise import EmbeddingCache, Recogniser
 
 FARS = (0.01, 0.001)
@@ -39,7 +40,9 @@ class Person:
         return torch.tensor(self.face.landmarks, dtype=torch.float32)
 
     def crop(self, seen_by: Any) -> FaceCrop:
-        """The face, cut to the template of a recogniser or a method."""
+        """The face, cut to the template of a recogniser or a method; for a method that is exact, its frame."""
+        if getattr(seen_by, "exact", False):
+            return frame(self.photo.pixels, self.landmarks)
         return align(self.photo.pixels, self.landmarks, seen_by.template)
 
 

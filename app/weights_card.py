@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from app import weights_face, weights_guard, weights_mask, weights_watermark
+from app import weights_face, weights_guard, weights_ipmn, weights_mask, weights_watermark
 from app.bundle import bundle, cards, log_of, training
 from app.weights_measure import CORRELATE, FARS
 from engines.checkpoints import (
@@ -25,7 +25,7 @@ from engines.checkpoints import (
 from engines.nets.compact import FAMILIES, from_state
 from engines.train.recogniser import RECIPES, TEACHER_DATA
 
-OTHERS = (weights_watermark, weights_face, weights_guard, weights_mask)
+OTHERS = (weights_watermark, weights_face, weights_guard, weights_mask, weights_ipmn)
 JUDGES = ("compact-edgenext", "compact-inception")
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 NC = 0.95  # above it a watermark counts as extracted (IPMN, Sec. 4)
+TILE = 128  # pixels a side, as trained: larger frames carry it several times
 BLANK = 0.1  # root mean square below which an extraction counts as blank; ours, the paper gives none
 LONGEST = 40  # characters
 
@@ -60,6 +62,45 @@ def _drawn(picture: Image.Image, lines: list[str]) -> None:
     half = picture.width / 2
     font = ImageFont.load_default(low)
     draw.multiline_text((half, half), text, 255, font, "mm", 2, "center", stroke_width=1)
+
+
+def flower(size: int) -> Tensor:
+    """A picture as the paper's flower is one: coloured petals, a bright middle; (1, 3, size, size) in [0, 1]."""
+    grid = torch.linspace(-1, 1, size)
+    y, x = torch.meshgrid(grid, grid, indexing="ij")
+    radius, angle = (x * x + y * y).sqrt(), torch.atan2(y, x)
+    edge = 0.55 + 0.3 * torch.cos(8 * angle)
+    petals = ((edge - radius) * size / 4).clamp(0, 1)
+    turn = angle[None] + torch.tensor([0.0, 2.1, 4.2])[:, None, None]
+    colours = (0.5 + 0.5 * torch.cos(turn)) * (1 - 0.4 * radius)
+    middle = ((0.18 - radius) * size / 4).clamp(0, 1)
+    drawn = torch.where(middle > 0, torch.maximum(colours, middle.expand_as(colours)), colours * petals)
+    return drawn[None].clamp(0, 1)
+
+
+def tiled(mark: Tensor, side: int) -> Tensor:
+    """A watermark (1, 3, T, T) as a frame of `side` pixels carries it: (1, 3, side, side).
+
+    Side by side, from the upper left corner; smaller frames carry one that is shrunk to them.
+    """
+    tile = min(mark.shape[-1], side)
+    if tile < mark.shape[-1]:
+        mark = F.interpolate(mark, (tile, tile), mode="bilinear", antialias=True, align_corners=False)
+    times = -(-side // tile)
+    return mark.repeat(1, 1, times, times)[..., :side, :side]
+
+
+def folded(found: Tensor, tile: int = TILE) -> Tensor:
+    """What R reads in frames (N, 3, S, S), the mean of all tiles: (N, 3, T, T), T at most S."""
+    side = found.shape[-1]
+    tile = min(tile, side)
+    more = -side % tile
+    rows = (found, torch.ones_like(found))
+    total, seen = (
+        F.pad(part, (0, more, 0, more)).unflatten(-1, (-1, tile)).unflatten(2, (-1, tile)).sum((2, 4))
+        for part in rows
+    )
+    return total / seen
 
 
 def nc(found: Tensor, watermark: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engines.checkpoints import Checkpoint, checkpoint, stamped
 from engines.face import Template
+from engines.frame import LEAST, MULTIPLE
 from engines.params import Params
 from engines.recognise import Recogniser
 
@@ -22,12 +23,13 @@ class MethodError(ValueError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One usable state of the work: `pixels` (B, 3, S, S) in [0, 1] after `step` of `steps`."""
+    """One usable state of the work: `pixels` (B, 3, S, S) in [0, 1] after `step` of `steps`, `figures` by name."""
 
     pixels: Tensor
     step: int
     steps: int
     note: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,13 @@ class Scene:
 
     `surrogates`: the recognisers that it may attack, never a judge. `targets`: (K, 3, S, S) crops in
     the method's template, of people who agreed or do not exist. `message`: (50,) of 0 or 1, what a
-    watermark says.
+    watermark says. `watermark`: (1, 3, T, T) in [0, 1], one that is a picture.
     """
 
     surrogates: Sequence[Recogniser] = ()
     targets: Tensor | None = None
     message: Tensor | None = None
+    watermark: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Method(Protocol):
 
     It may have a `caveat`, what it does not promise, in which `{target}` becomes the target's name; and `disrupts`,
     True where it works against forgers, so that what they make of its output is shown beside the scores. Where its
-    settings have a `region` of "Head", the face parser's soft mask of the head bounds what is pasted.
+    settings have a `region` of "Head", the face parser's soft mask of the head bounds what is pasted. With `exact`
+    True it works on frames of any size (`engines/frame.py`) instead of crops, and its output is written bit for bit.
     """
 
     id: ClassVar[str]
@@ -65,7 +69,7 @@ class Method(Protocol):
     summary: ClassVar[str]
     paper: ClassVar[str]
     template: ClassVar[Template]
-    needs: ClassVar[frozenset[str]]  # any of "surrogates", "targets", "message"
+    needs: ClassVar[frozenset[str]]  # any of "surrogates", "targets", "message", "watermark"
     Params: ClassVar[type[Params]]
     presets: ClassVar[dict[str, dict[str, Any]]]
 
@@ -118,10 +122,16 @@ class Readable(Protocol):
 
 
 class Reversible(Protocol):
-    """A method whose change its owner can take back."""
+    """A method whose change its owner can take back. `restorers`: by whom there is a way back, the usual one first."""
 
-    def erase(self, pixels: Tensor, params: Any) -> Tensor:
-        """Protected crops (N, 3, S, S) in [0, 1] of the method's template -> what they were before."""
+    restorers: ClassVar[tuple[str, ...]]
+
+    def erase(self, pixels: Tensor, restorer: str) -> Tensor:
+        """Protected crops (N, 3, S, S) in [0, 1] of the method's template -> what they were before.
+
+        A method whose pictures also carry a watermark that is a picture has `carried(pixels, restorer)`: what is read
+        in them and in what comes back, (N, 3, T, T) by name.
+        """
         ...
 
 
@@ -167,7 +177,7 @@ class Run:
         for snapshot in self.method.protect(self.pixels, self.params, self.scene, generator):
             self.steps, self.seconds = snapshot.step, time.perf_counter() - start
             inside = project(snapshot.pixels, self.pixels, budget)
-            yield Snapshot(inside, snapshot.step, snapshot.steps, snapshot.note)
+            yield replace(snapshot, pixels=inside)
             if self._cancelled():
                 self.was_cancelled = True
                 return
@@ -239,7 +249,10 @@ def project(pixels: Tensor, original: Tensor, budget: Budget | None) -> Tensor:
 
 
 def _check_pixels(method: Method, pixels: Tensor, what: str) -> None:
-    size = method.template.size
+    framed = getattr(method, "exact", False) and pixels.ndim == 4
+    size = pixels.shape[-1] if framed else method.template.size
+    if framed and (size < LEAST or size % MULTIPLE):
+        raise MethodError(f"{what} must have a multiple of {MULTIPLE} pixels a side, {LEAST} or more, not {size}.")
     if pixels.ndim != 4 or pixels.shape[1:] != (3, size, size) or not pixels.is_floating_point():
         raise MethodError(f"{what} must be float pixels of shape (N, 3, {size}, {size}), not {tuple(pixels.shape)}.")
     if not len(pixels) or not torch.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 1:
@@ -252,6 +265,8 @@ def _check_scene(method: Method, scene: Scene) -> None:
     check_surrogates(scene.surrogates)
     if "message" in method.needs and scene.message is None:
         raise MethodError(f"{method.title} needs an identity to write into the face: enter a name or a number.")
+    if "watermark" in method.needs and scene.watermark is None:
+        raise MethodError(f"{method.title} needs a watermark: enter a few words, or give a picture.")
     if "targets" in method.needs:
         if scene.targets is None or not len(scene.targets):
             raise MethodError(f"{method.title} needs at least one target face: add a photo or pick a built-in one.")

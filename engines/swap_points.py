@@ -30,6 +30,13 @@ class Points:
         """Both, (n + RAYS, 2)."""
         return torch.cat([self.inner, self.outline])
 
+    def at(self, size: int) -> Points:
+        """Those of the crop at another size."""
+        scale = size / self.face.shape[-1]
+        inner, outline = ((rows + 0.5) * scale - 0.5 for rows in (self.inner, self.outline))
+        face = F.interpolate(self.face[None, None].float(), (size, size), mode="bilinear", align_corners=False)
+        return Points(inner, outline, face[0, 0] > 0.5)
+
     def mirrored(self) -> Points:
         """Those of the crop turned left to right."""
         side = self.face.shape[-1] - 1

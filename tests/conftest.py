@@ -18,11 +18,13 @@ from app.runtime import Runtime
 from engines import manipulate
 from engines.checkpoints import Checkpoint, checkpoint
 from engines.face import ARCFACE112
-from engines.methods import METHODS, erasable_mask, id_guard
+from engines.methods import METHODS, erasable_mask, id_guard, ipmn
 from engines.methods.erasable_mask import ErasableMask
 from engines.methods.id_guard import IdGuard
+from engines.methods.ipmn import Ipmn
 from engines.nets import erasable_mask as masks
 from engines.nets import hisd, stargan
+from engines.nets import ipmn as nets
 from engines.nets.attributes import NAMES
 from engines.nets.id_guard import EPSILON, PerturbationGenerator
 from engines.nets.parser import CLASSES
@@ -168,6 +170,28 @@ def mask(monkeypatch):
     monkeypatch.setattr(ErasableMask, "attacked_in_training", ("compact-vgg",))
     monkeypatch.setitem(METHODS, "erasable-mask", ErasableMask())
     return nets
+
+
+@pytest.fixture
+def hider(monkeypatch):
+    """IPMN among the methods, with networks of random weights; what f hides it does not give back."""
+    torch.manual_seed(0)
+    sizes = nets.Sizes(blocks=2, growth=4, layers=3, embedder=(4, 6), extractor=4, residuals=1)
+    own, other = (stirred(nets.Ipmn(sizes)) for _ in range(2))
+    card = dataclasses.replace(checkpoint("sface"), id="ipmn", title="IPMN", kind="invertible")
+    monkeypatch.setattr(ipmn, "networks", lambda id, device: own)
+    monkeypatch.setattr(ipmn, "invertibles", lambda id, device: (own if id == "ipmn" else other).invertible)
+    monkeypatch.setattr(Ipmn, "checkpoints", (card,))
+    monkeypatch.setitem(METHODS, "ipmn", Ipmn())
+    return own
+
+
+def stirred(net: nets.Ipmn) -> nets.Ipmn:
+    """Frozen, and no longer the identity: the last layers of f's dense sub-networks get small weights."""
+    for name, weight in net.named_parameters():
+        if name.startswith("invertible") and not weight.any():
+            nn.init.normal_(weight, std=0.01)
+    return net.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="session")

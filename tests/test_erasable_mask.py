@@ -76,11 +76,12 @@ def test_attributes_come_as_a_list_or_as_text_and_a_wrong_one_is_named_with_the_
 
 def test_erasing_runs_the_targets_own_restorer(method):
     pixels = torch.rand(1, 3, 128, 128)
-    settings = [ErasableMaskParams(target=name) for name in ("Grace Hopper", "Eileen Collins")]
-    ours, other = (method.erase(pixels, params) for params in settings)
+    ours, other = (method.erase(pixels, name) for name in ("Grace Hopper", "Eileen Collins"))
     assert ours.shape == pixels.shape and not torch.equal(ours, other)
     with pytest.raises(MethodError, match=r"crops \(N, 3, 128, 128\), not \(1, 3, 64, 64\)"):
-        method.erase(torch.rand(1, 3, 64, 64), ErasableMaskParams())
+        method.erase(torch.rand(1, 3, 64, 64), "Grace Hopper")
+    with pytest.raises(MethodError, match="no restorer made for 'Nobody': choose from Grace Hopper, Eileen Collins"):
+        method.erase(pixels, "Nobody")
 
 
 def test_a_file_without_a_targets_mask_or_of_something_else_is_refused():

@@ -62,7 +62,7 @@ def test_what_cannot_be_erased_is_said_in_a_sentence(runtime, hopper, masked):
         erase.erase(runtime, Erasure(masked, "erasable-mask", original=hopper.photo))
     with pytest.raises(JobError, match="TIP-IM leaves no mask that could be erased: choose from erasable-mask"):
         erase.erase(runtime, Erasure(masked, "tip-im"))
-    with pytest.raises(ParamError, match="Target"):
+    with pytest.raises(ParamError, match="no restorer called 'Nobody': choose from Grace Hopper"):
         erase.erase(runtime, Erasure(masked, "erasable-mask", "Nobody"))
     blank = dataclasses.replace(masked, pixels=torch.full_like(masked.pixels, 127))
     with pytest.raises(JobError, match="No face found in the masked photo"):

@@ -24,6 +24,7 @@ from app.made import Made
 from app.making import Request, protected_file
 from engines.nets.erasable_mask import ATTRIBUTES
 
+METHOD, WORDS = "erasable-mask", "Larvatus"
 ALICE = SimpleNamespace(session_hash="alice")
 HOPPER, COLLINS = gallery.HOPPER, gallery.COLLINS
 
@@ -50,47 +51,49 @@ def upload(folder: Path, data: bytes) -> str:
 
 def test_what_was_masked_on_protect_is_erased_beside_its_original(tab, astronaut, file):
     view, events = tab.view, tab.events
-    assert NO_PHOTO in events.receive(COLLINS, ALICE)[view.status]
+    assert NO_PHOTO in events.receive(COLLINS, WORDS, ALICE)[view.status]
     tab.session.made = Made(astronaut, file, "tip-im", "larvatus-tip-im.png")
-    assert NO_PHOTO in events.receive(COLLINS, ALICE)[view.status], "another method leaves no mask"
+    assert NO_PHOTO in events.receive(COLLINS, WORDS, ALICE)[view.status], "another method leaves no mask"
     tab.session.made = Made(astronaut, file, "erasable-mask", "larvatus-erasable-mask.png")
-    out = events.receive(COLLINS, ALICE)
-    assert out[view.target] == HOPPER, "the file says whom it leads to"
+    out = events.receive(COLLINS, WORDS, ALICE)
+    assert out[view.restorer]["value"] == HOPPER, "the file says whom it leads to"
     assert "know the person after erasing" in out[view.verdict] and out[view.faces].count("<figure>") == 3
     assert "PSNR" in out[view.board] and out[view.board].count("→") > 4
     assert out[view.unmasked]["interactive"] and out[view.erase]["interactive"]
     saved = photos.load(Path(out[view.download]["value"]).read_bytes())
-    assert saved.settings["provenance"]["target"] == HOPPER
-    assert f"Control, by the restorer made for {COLLINS}: " in events.other(HOPPER, ALICE)[view.status]
-    assert "Control, erasing a photo that has no mask: " in events.unmasked(HOPPER, ALICE)[view.status]
-    again = events.again(COLLINS, ALICE)
+    assert saved.settings["provenance"]["restorer"] == HOPPER
+    assert f"Control, by the restorer {COLLINS}: " in events.other(HOPPER, WORDS, ALICE)[view.status]
+    assert "Control, a photo that has no mask: " in events.unmasked(HOPPER, WORDS, ALICE)[view.status]
+    again = events.again(COLLINS, WORDS, ALICE)
     assert again[view.faces] != out[view.faces] and f"took the masked face for {COLLINS}" in again[view.verdict]
 
 
 def test_a_masked_file_and_another_photo_of_the_person_can_be_dropped(tab, tmp_path, file):
     view, events = tab.view, tab.events
     for control in (events.again, events.other):
-        assert NO_PHOTO in control(HOPPER, ALICE)[view.status]
-    assert NO_ORIGINAL in events.unmasked(HOPPER, ALICE)[view.status]
-    out = events.take(upload(tmp_path, file), COLLINS, ALICE)
+        assert NO_PHOTO in control(HOPPER, WORDS, ALICE)[view.status]
+    assert NO_ORIGINAL in events.unmasked(HOPPER, WORDS, ALICE)[view.status]
+    out = events.take(upload(tmp_path, file), METHOD, COLLINS, WORDS, ALICE)
     assert out[view.faces].count("<figure>") == 2 and "Add the original" in out[view.verdict]
     assert not out[view.unmasked]["interactive"] and "to you" not in out[view.board]
-    more = events.take_reference(upload(tmp_path, gallery.portrait(COLLINS)), HOPPER, ALICE)
+    more = events.take_reference(upload(tmp_path, gallery.portrait(COLLINS)), HOPPER, WORDS, ALICE)
     assert "another photo of the person" in more[view.board] and "<img" in more[view.reference_line]
-    kept = events.take(upload(tmp_path, file), COLLINS, ALICE)
+    kept = events.take(upload(tmp_path, file), METHOD, COLLINS, WORDS, ALICE)
     assert "another photo of the person" in kept[view.board], "the other photo stays"
 
 
 def test_a_file_that_is_no_photo_changes_nothing(tab, tmp_path, file):
     view, events = tab.view, tab.events
-    events.take(upload(tmp_path, file), HOPPER, ALICE)
+    events.take(upload(tmp_path, file), METHOD, HOPPER, WORDS, ALICE)
     before = tab.session.erasing
     blank = photos.encode(torch.full((1, 3, 200, 200), 127, dtype=torch.uint8), "PNG", 95, {})
-    assert "not a picture" in events.take(upload(tmp_path, b"no photo"), HOPPER, ALICE)[view.status]
-    assert "No face found" in events.take(upload(tmp_path, blank), HOPPER, ALICE)[view.status]
-    assert "No face found" in events.take_reference(upload(tmp_path, blank), HOPPER, ALICE)[view.reference_line]
+    assert "not a picture" in events.take(upload(tmp_path, b"no photo"), METHOD, HOPPER, WORDS, ALICE)[view.status]
+    assert "No face found" in events.take(upload(tmp_path, blank), METHOD, HOPPER, WORDS, ALICE)[view.status]
+    other = events.take_reference(upload(tmp_path, blank), HOPPER, WORDS, ALICE)
+    assert "No face found" in other[view.reference_line]
     assert tab.session.erasing is before
-    assert events.take(None, HOPPER, ALICE) == {view.status: gr.skip()} == events.take_reference(None, HOPPER, ALICE)
+    asked = (HOPPER, WORDS, ALICE)
+    assert events.take(None, METHOD, *asked) == {view.status: gr.skip()} == events.take_reference(None, *asked)
 
 
 def test_the_boxes_are_filled_by_the_photo_or_by_its_file(runtime, mask, astronaut, file, tmp_path):

@@ -135,8 +135,7 @@ class Bench:
 
     def erased(self, pixels: Tensor) -> Tensor:
         """What the restorer makes of masked files."""
-        params, method = ErasableMaskParams(target=self.target), ErasableMask()  # type: ignore[arg-type]
-        return torch.cat([eight_bit(method.erase(part, params)) for part in pixels.split(BATCH)])
+        return torch.cat([eight_bit(ErasableMask().erase(part, self.target)) for part in pixels.split(BATCH)])
 
     def ways(self, surrogates: Sequence[Recogniser], adv_faces: Path | None = None) -> dict[str, Mask]:
         """How each method masks faces, by its name; AdvFaces where a training of it lies in a folder."""

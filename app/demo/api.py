@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import gradio as gr
+from torch import Tensor
 
 from app import gallery
 from app import photo as photos
@@ -24,6 +25,8 @@ from app.report import Result
 from app.reveal import DEFAULT_KEY, check_claim, reveal
 from app.runtime import Runtime
 from app.scoring import JobError, Person, find_person
+from app.watermarks import USUAL as WORDS
+from app.watermarks import watermark_of
 from engines.methods import method as method_of
 from engines.params import ParamError
 
@@ -52,6 +55,8 @@ class Api:
         judges: list[str] | None = None,
         identity: str = "",
         key: str = DEFAULT_KEY,
+        words: str = WORDS,
+        watermark: str | None = None,
         request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
     ) -> tuple[str, dict[str, Any]]:
         """Protect the largest face in a photo, and score the exported file.
@@ -71,6 +76,8 @@ class Api:
             judges: Ids of the recognisers that only score the file; none means every judge that is there.
             identity: What dip-watermark writes: a name, registered for this client, or a number as 24 bits.
             key: The key of the mark; whoever reads it needs the same one.
+            words: The model's watermark, for a method whose pictures carry one.
+            watermark: A picture that is the watermark instead of words.
 
         Returns:
             The protected file, and the report: scores, verdict, survival, provenance.
@@ -97,6 +104,7 @@ class Api:
                 identity=identity or "",
                 key=key,
                 identities=identities,
+                watermark=self._watermark(words, watermark) if "watermark" in method_of(method).needs else None,
             )
             with closing(protect(self.runtime, job)) as work:
                 result = next(item for item in work if isinstance(item, Result))
@@ -137,20 +145,24 @@ class Api:
         self,
         photo: str,
         method: str = "erasable-mask",
-        target: str = "",
+        restorer: str = "",
         original: str | None = None,
         reference: str | None = None,
         far: float = 0.01,
+        words: str = "",
+        watermark: str | None = None,
     ) -> tuple[str, dict[str, Any]]:
         """Erase the mask of the largest face in a photo, and score both files.
 
         Args:
             photo: The masked photo, as a file.
             method: The id of the method that masked it.
-            target: Whom the mask leads to; none means whom the file names.
+            restorer: By whom the mask is taken off; none means by whom the file names, or the usual one.
             original: The photo before it was masked, to compare with.
             reference: Another photo of the person, to compare with.
             far: False-acceptance rate of the thresholds: 0.01 or 0.001.
+            words: The model's watermark that is expected, to compare with.
+            watermark: A picture that is expected instead of words.
 
         Returns:
             The photo without its mask, and the report: scores of both files, verdict, provenance.
@@ -159,8 +171,9 @@ class Api:
             if not photo:
                 raise JobError("There is no photo: give one as `photo`.")
             masked, before, other = (path and photos.load(taken(path)) for path in (photo, original, reference))
-            job = Erasure(masked, method, target or "", before or None, other or None, far=float(far))
-            found = erase(self.runtime, job)
+            known = (restorer or "", before or None, other or None)
+            expected = self._watermark(words, watermark) if words or watermark else None
+            found = erase(self.runtime, Erasure(masked, method, *known, far=float(far), watermark=expected))
         except Exception as error:
             raise gr.Error(sentence(error), print_exception=False) from None
         return self._kept(found.name, found.file), found.as_dict()
@@ -189,6 +202,10 @@ class Api:
             raise gr.Error(sentence(error), print_exception=False) from None
         assert isinstance(wall, Wall)
         return self._kept("larvatus-forged.png", encoded(wall)), wall.as_dict()
+
+    @staticmethod
+    def _watermark(words: str, path: str | None) -> Tensor:
+        return watermark_of(words or WORDS, photos.load(taken(path)) if path else None)
 
     def _kept(self, name: str, data: bytes) -> str:
         """A file for the caller to fetch."""

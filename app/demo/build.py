@@ -12,8 +12,9 @@ from typing import Any
 
 import gradio as gr
 
+from app import stolen as imitation
 from app import to_study
-from app.demo import about, authority, endpoints, eraser, forge, models, panel, protect, pull, wires
+from app.demo import about, authority, endpoints, eraser, forge, models, panel, protect, pull, stolen, wires
 from app.demo.authority_events import AuthorityEvents
 from app.demo.controls import Controls
 from app.demo.eraser_events import EraserEvents
@@ -47,7 +48,7 @@ def build(runtime: Runtime) -> gr.Blocks:
                 view = protect.draw(controls)
             forgery = _forge_tab()
             with gr.Tab("Authority", id="authority") as authority_tab:
-                office, eraser_tabs, eraser_view = _authority()
+                office, eraser_tabs, eraser_view, thieves = _authority()
             with gr.Tab("Models") as models_tab:
                 shelf = models.draw(runtime)
             with gr.Tab("About & privacy"):
@@ -67,6 +68,8 @@ def build(runtime: Runtime) -> gr.Blocks:
         wires.authority(tabs, authority_tab, view, AuthorityEvents(runtime, office, desk))
         if eraser_view is not None:
             wires.eraser((tabs, eraser_tabs), view, EraserEvents(runtime, eraser_view, desk))
+        if thieves is not None:
+            wires.stolen(stolen.StolenEvents(runtime, thieves))
         reading = {"fn": lambda: models.read(runtime, shelf), "outputs": shelf.everything, **wires.LIGHT}
         models_tab.select(**reading)
         for box in panels.boxes:
@@ -108,16 +111,20 @@ def _folder() -> Path:
     return Path(path)
 
 
-def _authority() -> tuple[authority.AuthorityView, Any, eraser.EraserView | None]:
-    """Reading a mark, and beside it erasing a mask, where a method makes one."""
+def _authority() -> tuple[authority.AuthorityView, Any, eraser.EraserView | None, stolen.StolenView | None]:
+    """Reading a mark, and beside it taking a mask off, where a method puts one on."""
     if not eraser.erasers():
-        return authority.draw(), None, None
+        return authority.draw(), None, None, None
     with gr.Tabs() as tabs:
         with gr.Tab("Read a mark", id="read"):
             office = authority.draw()
-        with gr.Tab("Erase a mask", id="erase"):
+        with gr.Tab("Take a mask off", id="erase"):
             view = eraser.draw()
-    return office, tabs, view
+        thieves = None
+        if imitation.offered():
+            with gr.Tab("A stolen model", id="stolen"):
+                thieves = stolen.draw()
+    return office, tabs, view, thieves
 
 
 def _forge_tab() -> tuple[Any, forge.ForgeView] | None:

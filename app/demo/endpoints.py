@@ -16,6 +16,7 @@ from app.demo.session import Desk
 from app.forge import ALL_EDITS, USUAL
 from app.reveal import DEFAULT_KEY
 from app.runtime import Runtime
+from app.watermarks import USUAL as WORDS
 from engines.methods import METHODS
 
 HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1}
@@ -48,6 +49,8 @@ def _protect(endpoints: Api) -> None:
         gr.JSON(value=[], label="judges: ids that only score the file; none means every judge that is there"),
         gr.Textbox("", label="identity: what dip-watermark writes, a name or 24 bits"),
         gr.Textbox(DEFAULT_KEY, label="key: whoever reads the mark needs the same one"),
+        gr.Textbox(WORDS, label="words: the model's watermark, for a method whose pictures carry one"),
+        gr.File(label="watermark: a picture that is the watermark instead of words"),
     ]
     outputs = [
         gr.File(label="the protected file"),
@@ -75,10 +78,14 @@ def _erase(endpoints: Api) -> None:
     asked = [
         gr.File(label="photo: the masked photo"),
         gr.Dropdown(able, value=able[0], label="method: id of the method that masked it"),
-        gr.Textbox("", label="target: whom the mask leads to; none means whom the file names"),
+        gr.Textbox(
+            "", label="restorer: by whom it is taken off; none means by whom the file names"
+        ),
         gr.File(label="original: the photo before it was masked, to compare with"),
         gr.File(label="reference: another photo of the person, to compare with"),
         gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
+        gr.Textbox("", label="words: the model's watermark that is expected"),
+        gr.File(label="watermark: a picture that is expected instead of words"),
     ]
     outputs = [
         gr.File(label="the photo without its mask"),

@@ -1,4 +1,4 @@
-"""Authority, "Erase a mask": what is where. What happens is in eraser_events.py."""
+"""Authority, "Take a mask off": what is where. What happens is in eraser_events.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import gradio as gr
 
 from app.demo import scoreboard
 from app.demo.protect import dropzone
-from app.erase import Erased
+from app.erased import Carried, Erased
 from app.report import Score
+from app.watermarks import USUAL
+from engines.marks import NC
 from engines.methods import METHODS
 
 INTRO = (
@@ -26,9 +28,14 @@ def erasers() -> tuple[str, ...]:
     return tuple(id for id, method in METHODS.items() if hasattr(method, "erase"))
 
 
-def targets(method: str) -> list[str]:
-    """Whom a method's masks can lead to."""
-    return next(list(knob.choices) for knob in METHODS[method].Params.knobs() if knob.name == "target")
+def restorers(method: str) -> list[str]:
+    """By whom a method's masks can be taken off."""
+    return list(METHODS[method].restorers)  # type: ignore[attr-defined]
+
+
+def carries(method: str) -> bool:
+    """Whether a method's pictures carry a watermark that is a picture."""
+    return hasattr(METHODS[method], "carried")
 
 
 @dataclass
@@ -38,13 +45,19 @@ class EraserView:
     drop: Any
     reference: Any
     reference_line: Any
-    target: Any
+    method: Any
+    restorer: Any
+    mark_box: Any
+    words: Any
+    mark: Any
+    mark_line: Any
     erase: Any
     other: Any
     unmasked: Any
     status: Any
     verdict: Any
     faces: Any
+    marks: Any
     board: Any
     download: Any
     provenance: Any
@@ -64,6 +77,7 @@ def draw() -> EraserView:
         with gr.Column(scale=9, elem_classes="lv-outputs"):
             found["verdict"] = gr.HTML(f'<p class="lv-verdict">{INTRO}</p>', elem_id="lv-eraser-verdict")
             found["faces"] = gr.HTML(elem_id="lv-eraser-faces")
+            found["marks"] = gr.HTML(elem_id="lv-eraser-marks")
             found["board"] = gr.HTML(elem_id="lv-eraser-board")
             found["download"] = gr.DownloadButton(
                 "Download the photo without its mask", size="md", visible=False, elem_id="lv-eraser-download"
@@ -73,20 +87,39 @@ def draw() -> EraserView:
 
 
 def _inputs(found: dict[str, Any]) -> None:
-    choices = targets(erasers()[0])
+    methods = erasers()
     found["drop"] = dropzone("Masked photo", "lv-eraser-drop")
-    found["target"] = gr.Radio(
+    found["method"] = gr.Radio(
+        [(METHODS[id].title, id) for id in methods],
+        value=methods[0],
+        label="Masked by",
+        elem_id="lv-eraser-method",
+        visible=len(methods) > 1,
+        info="A file of ours says which method masked it.",
+    )
+    choices = restorers(methods[0])
+    found["restorer"] = gr.Radio(
         choices,
         value=choices[0],
-        label="Restorer made for",
-        elem_id="lv-eraser-target",
-        info="A mask is taken off by the restorer of the face that it leads to. A file of ours says which.",
+        label="Restorer",
+        elem_id="lv-eraser-restorer",
+        info="Only the restorer that belongs to a mask takes it off. A file of ours says which.",
     )
+    with gr.Column(visible=carries(methods[0])) as found["mark_box"]:
+        found["words"] = gr.Textbox(
+            USUAL,
+            label="Expected watermark",
+            max_lines=1,
+            elem_id="lv-eraser-words",
+            info="What the owner of the model wrote into its pictures: words, or below a picture.",
+        )
+        found["mark"] = dropzone("Watermark", "lv-eraser-mark")
+        found["mark_line"] = gr.HTML(elem_classes="lv-quiet")
     gr.HTML(STRICTER, elem_classes="lv-quiet")
     found["reference"] = dropzone("Another photo of the person", "lv-eraser-reference")
     found["reference_line"] = gr.HTML(elem_classes="lv-quiet")
     off: dict[str, Any] = {"interactive": False, "min_width": 120}
-    found["erase"] = gr.Button("Erase the mask", variant="primary", elem_id="lv-erase", **off)
+    found["erase"] = gr.Button("Take the mask off", variant="primary", elem_id="lv-erase", **off)
     with gr.Row():
         found["other"] = gr.Button("Wrong-restorer test", size="md", elem_id="lv-eraser-other", **off)
         found["unmasked"] = gr.Button("Unmasked-photo test", size="md", elem_id="lv-eraser-unmasked", **off)
@@ -104,13 +137,28 @@ def faces(found: Erased) -> str:
     return f'<div class="lv-trio">{figures}</div>'
 
 
+def marks(carried: Sequence[Carried]) -> str:
+    """The watermarks that were read, each beside its likeness to the expected one."""
+    if not carried:
+        return ""
+    figures = "".join(_mark(one) for one in carried)
+    note = f"NC: normalised correlation with the expected watermark; above {NC} it counts as extracted."
+    return f'<h4>The model\'s watermark</h4><div class="lv-trio">{figures}</div><p class="lv-caption">{note}</p>'
+
+
+def _mark(one: Carried) -> str:
+    picture = scoreboard.picture(one.found, 128, f"Watermark in the {one.source}")
+    return f"<figure>{picture}<figcaption>In the {escape(one.source)}: {escape(one.words)}</figcaption></figure>"
+
+
 def board(found: Erased) -> str:
     """One row a recogniser: likeness to the person and to the target, masked and erased, against the threshold."""
     rows = "".join(
-        _row(one, two, bool(found.compared_with)) for one, two in zip(found.before, found.after, strict=True)
+        _row(one, two, bool(found.compared_with), bool(found.target))
+        for one, two in zip(found.before, found.after, strict=True)
     )
     far = scoreboard.percent(found.after[0].far) if found.after else ""
-    names = ["Recogniser", f"To {found.target}, masked → erased"]
+    names = ["Recogniser", *([f"To {found.target}, masked → erased"] if found.target else [])]
     if found.compared_with:
         names.insert(1, f"To {found.compared_with}, masked → erased")
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
@@ -126,11 +174,11 @@ def board(found: Erased) -> str:
     )
 
 
-def _row(masked: Score, erased: Score, compared: bool) -> str:
+def _row(masked: Score, erased: Score, compared: bool, led: bool) -> str:
     role, why = scoreboard.ROLES.get(erased.role, (erased.role, ""))
     own = ((masked.to_self, masked.matches_self), (erased.to_self, erased.matches_self))
     away = ((masked.to_target, masked.matches_target), (erased.to_target, erased.matches_target))
-    cells = [_pair(away, erased.threshold)]
+    cells = [_pair(away, erased.threshold)] if led else []
     if compared:
         cells.insert(0, _pair(own, erased.threshold))
     name = f'<td><b>{escape(erased.title)}</b><small title="{escape(why)}">{escape(role)}</small></td>'

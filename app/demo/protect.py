@@ -12,6 +12,8 @@ from app.demo.controls import Controls
 from app.demo.scoreboard import CURVES
 from app.demo.session import FACE, VIEWS
 from app.reveal import DEFAULT_KEY
+from app.watermarks import USUAL
+from engines.marks import LONGEST
 from engines.methods import METHODS
 
 PHOTO_TYPES = ["image", ".heic", ".heif", ".avif"]
@@ -48,6 +50,11 @@ class View:
     key: Any
     identity_line: Any
     identity_fold: Any
+    words: Any
+    mark_drop: Any
+    mark_line: Any
+    mark_clear: Any
+    watermark_fold: Any
     reference: Any
     reference_line: Any
     reference_clear: Any
@@ -68,6 +75,8 @@ class View:
     sent: Any
     wall: Any
     wall_fold: Any
+    hidden: Any
+    hidden_fold: Any
     board: Any
     board_fold: Any
     curves: Any
@@ -110,6 +119,7 @@ def draw(controls: Controls) -> View:
             _settings(found, controls)
             _targets(found)
             _identity(found)
+            _watermark(found)
             _more(found)
             _action(found)
         with gr.Column(scale=9, elem_id="lv-right"):
@@ -203,6 +213,21 @@ def _identity(found: dict[str, Any]) -> None:
         )
 
 
+def _watermark(found: dict[str, Any]) -> None:
+    with gr.Accordion("Watermark: whose network this is", open=True, visible=False) as found["watermark_fold"]:
+        found["words"] = gr.Textbox(
+            USUAL,
+            label="Words",
+            max_lines=1,
+            max_length=LONGEST,
+            elem_id="lv-words",
+            info="Every picture that the network makes carries them, and so do the pictures of its imitators.",
+        )
+        found["mark_drop"] = dropzone("Watermark", "lv-watermark")
+        found["mark_line"] = gr.HTML("Or a picture of your own, such as a logo on black.", elem_classes="lv-quiet")
+        found["mark_clear"] = gr.Button("Remove this picture", size="sm", elem_classes="lv-link", visible=False)
+
+
 def _more(found: dict[str, Any]) -> None:
     with gr.Accordion("Stricter test, file format, seed", open=False) as found["more_fold"]:
         gr.HTML(
@@ -267,7 +292,7 @@ def _result(found: dict[str, Any]) -> None:
             found["to_authority"] = gr.Button(
                 "Read the mark back", size="md", visible=False, elem_id="lv-to-authority"
             )
-            found["to_eraser"] = gr.Button("Erase the mask", size="md", visible=False, elem_id="lv-to-eraser")
+            found["to_eraser"] = gr.Button("Take the mask off", size="md", visible=False, elem_id="lv-to-eraser")
             found["to_forge"] = gr.Button("Send to Forge", size="md", visible=False, elem_id="lv-to-forge")
             found["to_study"] = gr.Button("Send to a study", size="md", visible=False, elem_id="lv-to-study")
         found["sent"] = gr.HTML(elem_classes="lv-quiet", elem_id="lv-sent", padding=False)
@@ -276,6 +301,8 @@ def _result(found: dict[str, Any]) -> None:
 def _details(found: dict[str, Any]) -> None:
     with gr.Accordion("What forgers make of it", open=True, visible=False) as found["wall_fold"]:
         found["wall"] = gr.HTML(elem_id="lv-protect-wall")
+    with gr.Accordion("What the file hides", open=True, visible=False) as found["hidden_fold"]:
+        found["hidden"] = gr.HTML(elem_id="lv-hidden")
     with gr.Accordion("Scoreboard", open=True, elem_id="lv-board-fold") as found["board_fold"]:
         found["board"] = gr.HTML(elem_id="lv-board")
     with gr.Accordion("What the mark says", open=True, visible=False) as found["mark_fold"]:

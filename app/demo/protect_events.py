@@ -27,6 +27,7 @@ from app.report import Result
 from app.runtime import Runtime
 from app.scoring import JobError
 from app.study.errors import StudyError
+from app.watermarks import watermark_of
 from engines.methods import METHODS
 
 NARROW = 760  # px: below this the page is one column, and details are folded
@@ -100,6 +101,8 @@ class RunEvents:
         if "message" in METHODS[method].needs:
             registered(session.identities, given[view.identity], given[view.key])
         params = self.controls.read(method, tuple(given[part] for part in self.controls.components))
+        carries = "watermark" in METHODS[method].needs
+        session.words = given[view.words] if carries else ""
         takes_targets = "targets" in METHODS[method].needs
         built_in = tuple(gallery.person(self.runtime, name) for name in given[view.targets] if takes_targets)
         return Request(
@@ -116,6 +119,7 @@ class RunEvents:
             identity=given[view.identity],
             key=given[view.key],
             identities=session.identities,
+            watermark=watermark_of(given[view.words], session.mark) if carries else None,
         )
 
     def open(self, width: float, request: gr.Request) -> shown.Updates:

@@ -25,6 +25,7 @@ from PIL import Image
 from app.demo.faces import Sitter
 from app.identities import Identities
 from app.made import Made
+from app.photo import Photo
 from app.report import Result
 from app.scoring import Person
 from app.to_study import measured
@@ -48,10 +49,12 @@ class Session:
     sitter: Sitter | None = None
     reference: Person | None = None
     extras: tuple[Person, ...] = ()
+    mark: Photo | None = None  # the picture that is to be the watermark
+    words: str = ""  # the watermark's words in the last run
     made: Made | None = None  # the last result
     forging: Any = None  # what the Forge tab works on (forge_events.Forging)
     inspected: Any = None  # what the Authority tab looks at (authority_events.Inspection)
-    erasing: Any = None  # what "Erase a mask" works on (eraser_events.Erasing)
+    erasing: Any = None  # what "Take a mask off" works on (eraser_events.Erasing)
     views: dict[str, tuple[str, str]] = field(default_factory=dict)
     shown: dict[Any, Any] = field(default_factory=dict)  # component -> value of the last finished result
     pulls: dict[str, threading.Event] = field(default_factory=dict)  # the switch of each place's download
@@ -81,7 +84,8 @@ class Session:
         before, after, change = (self.save(pixels[y0:y1, x0:x1]) for pixels in shown)
         self.views = {FACE: (before, after), WHOLE: whole, CHANGE: (before, change)}
         method = result.settings["provenance"]["method"]
-        self.made = Made(person, result.file, method, result.name, result.settings, measured(result))
+        known = (result.settings, measured(result), self.words, self.mark)
+        self.made = Made(person, result.file, method, result.name, *known)
         file = self.write(result.name, result.file)
         settings = self.write(f"{Path(result.name).stem}.json", json.dumps(result.as_dict(), indent=1).encode())
         for path in old[:-KEPT]:

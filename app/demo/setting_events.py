@@ -7,14 +7,17 @@ from typing import Any
 
 import gradio as gr
 
+from app import photo as photos
 from app.demo import scoreboard
 from app.demo.controls import Controls
 from app.demo.errors import sentence
 from app.demo.protect import View
-from app.demo.session import Desk
+from app.demo.session import Desk, taken
 from app.erase import made_with
 from app.identities import Identities, number_of
+from app.pictures import eight_bit, to_array
 from app.reveal import message
+from app.watermarks import watermark_of
 from engines.methods import METHODS
 
 
@@ -36,6 +39,7 @@ def settings(view: View, controls: Controls, method: str, params: dict[str, Any]
     folds = {
         view.target_fold: gr.update(visible="targets" in chosen.needs),
         view.identity_fold: gr.update(visible="message" in chosen.needs),
+        view.watermark_fold: gr.update(visible="watermark" in chosen.needs),
     }
     return {view.method: method, view.summary: escape(chosen.summary), view.preset: preset, **folds, **knobs}
 
@@ -82,6 +86,27 @@ class SettingEvents:
             return scoreboard.alert(sentence(error))
         code = "".join(str(int(bit)) for bit in bits)
         return f'<p>Number {number}. Its 50 bits under this key:</p><p class="lv-code">{code}</p>'
+
+    def take_mark(self, path: str | None, request: gr.Request) -> dict[Any, Any]:
+        """A picture that is to be the watermark."""
+        view = self.view
+        if path is None:
+            return {view.mark_drop: gr.skip()}
+        try:
+            picture = photos.load(taken(path))
+            shown = watermark_of("", picture)
+        except Exception as error:
+            return {view.mark_drop: None, view.mark_line: scoreboard.alert(sentence(error))}
+        self.desk.of(request).mark = picture
+        image = scoreboard.picture(to_array(eight_bit(shown)), 96, "The watermark")
+        line = f"{image} This picture is the watermark."
+        return {view.mark_drop: None, view.mark_line: line, view.mark_clear: gr.update(visible=True)}
+
+    def drop_mark(self, request: gr.Request) -> dict[Any, Any]:
+        """The words are the watermark again."""
+        self.desk.of(request).mark = None
+        line = "The words are the watermark."
+        return {self.view.mark_line: line, self.view.mark_clear: gr.update(visible=False)}
 
     def choose_format(self, format: str) -> Any:
         """JPEG has a quality, PNG has none."""

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app import plots, to_study
-from app.demo import eraser, forge, marks, scoreboard, wall
+from app.demo import eraser, forge, hidden, marks, scoreboard, wall
 from app.demo.protect import View
 from app.demo.session import FACE, Session
 from app.report import Progress, Result
@@ -51,6 +51,7 @@ def _no_details(view: View) -> Updates:
         view.to_study: gr.update(visible=False),
         view.sent: "",
         view.wall_fold: gr.update(visible=False),
+        view.hidden_fold: gr.update(visible=False),
         view.download: off,
         view.settings_file: off,
     }
@@ -122,6 +123,8 @@ def finished(view: View, session: Session, result: Result, person: Person, above
         view.sent: "",
         view.wall: wall.tiles(result.wall.tiles) if result.wall else "",
         view.wall_fold: gr.update(visible=result.wall is not None),
+        view.hidden: hidden.pictures(result.hidden) if result.hidden else "",
+        view.hidden_fold: gr.update(visible=result.hidden is not None),
         view.cams: scoreboard.cams(result.cams),
         view.provenance: scoreboard.provenance(result),
         view.download: gr.update(

@@ -18,6 +18,7 @@ from app.demo.protect import View
 from app.demo.protect_events import RunEvents
 from app.demo.pull import Box, PullEvents
 from app.demo.setting_events import SettingEvents
+from app.demo.stolen import StolenEvents
 from engines.methods import METHODS
 
 RESIZE = "() => { for (const wait of [50, 400]) setTimeout(() => window.dispatchEvent(new Event('resize')), wait) }"
@@ -28,7 +29,7 @@ LIGHT = {**QUIET, "concurrency_limit": 4, "concurrency_id": "light"}
 def run(demo: gr.Blocks, view: View, run: RunEvents, controls: Controls, width: Any) -> None:
     everything = [*view.everything, *controls.components]
     inputs = {view.method, view.targets, view.seed, view.far, view.format, view.quality, *controls.components}
-    inputs |= {run.panel.attacked, run.panel.held_out, view.identity, view.key}
+    inputs |= {run.panel.attacked, run.panel.held_out, view.identity, view.key, view.words}
     pressed = view.protect.click(run.begin, None, everything, queue=False, **QUIET)
     work = pressed.then(
         run.run,
@@ -71,7 +72,7 @@ def photos(view: View, photos: PhotoEvents, controls: Controls) -> None:
 
 
 def settings(view: View, settings: SettingEvents, controls: Controls) -> None:
-    folds = [view.target_fold, view.identity_fold]
+    folds = [view.target_fold, view.identity_fold, view.watermark_fold]
     knobs = [view.method, view.summary, view.preset, *folds, *controls.components]
     view.method.input(settings.choose_method, view.method, knobs, **LIGHT)
     reset = view.reset.click(settings.choose_method, view.method, knobs, **LIGHT)
@@ -82,6 +83,9 @@ def settings(view: View, settings: SettingEvents, controls: Controls) -> None:
     view.preset.input(settings.choose_preset, [view.method, view.preset], knobs, **LIGHT)
     naming = {"fn": settings.name_identity, "inputs": [view.identity, view.key], "outputs": view.identity_line}
     gr.on([view.identity.change, view.key.change, view.identity_fold.expand], **naming, **LIGHT)
+    marks = [view.mark_drop, view.mark_line, view.mark_clear]
+    view.mark_drop.upload(settings.take_mark, view.mark_drop, marks, **LIGHT)
+    view.mark_clear.click(settings.drop_mark, None, marks, **LIGHT)
     view.format.input(settings.choose_format, view.format, view.quality, **LIGHT)
     view.view.input(settings.choose_view, view.view, view.slider, **LIGHT)
     # A knob moved by hand is no preset any more; said in the browser, without a round trip.
@@ -155,12 +159,22 @@ def eraser(tabs: tuple[Any, Any], from_view: View, events: EraserEvents) -> None
     sent = from_view.to_eraser.click(
         lambda: (gr.Tabs(selected="authority"), gr.Tabs(selected="erase")), None, list(tabs), queue=False, **QUIET
     )
-    sent.then(events.receive, view.target, outputs, **loading)
-    view.drop.upload(events.take, [view.drop, view.target], outputs, **loading)
-    view.reference.upload(events.take_reference, [view.reference, view.target], outputs, **loading)
-    view.erase.click(events.again, view.target, outputs, **loading)
-    view.other.click(events.other, view.target, outputs, **loading)
-    view.unmasked.click(events.unmasked, view.target, outputs, **loading)
+    asked = [view.restorer, view.words]
+    sent.then(events.receive, asked, outputs, **loading)
+    view.drop.upload(events.take, [view.drop, view.method, *asked], outputs, **loading)
+    view.reference.upload(events.take_reference, [view.reference, *asked], outputs, **loading)
+    view.mark.upload(events.take_mark, [view.mark, *asked], outputs, **loading)
+    view.method.input(events.choose, [view.method, view.words], outputs, **loading)
+    gr.on([view.erase.click, view.words.submit], events.again, asked, outputs, **loading)
+    view.other.click(events.other, asked, outputs, **loading)
+    view.unmasked.click(events.unmasked, asked, outputs, **loading)
+
+
+def stolen(events: StolenEvents) -> None:
+    view = events.view
+    loading = {**LIGHT, "show_progress": "minimal", "show_progress_on": [view.rows]}
+    view.drop.upload(events.take, [view.drop, view.replacing], view.everything, **loading)
+    view.draw.click(events.example, view.replacing, view.everything, **loading)
 
 
 def panel(demo: gr.Blocks, view: View, side: PanelView, panels: PanelEvents) -> None:

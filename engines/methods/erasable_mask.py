@@ -134,6 +134,7 @@ class ErasableMask:
         "Strong": {"beta": 0.3, "gamma": 0.0},
     }
     checkpoint: ClassVar[str] = "erasable-mask"
+    restorers: ClassVar[tuple[str, ...]] = tuple(TARGETS)
 
     @property
     def checkpoints(self) -> tuple[Checkpoint, ...]:
@@ -162,7 +163,7 @@ class ErasableMask:
         self, pixels: Tensor, params: ErasableMaskParams, scene: Scene, generator: torch.Generator
     ) -> Iterator[Snapshot]:
         """x_adv of Eq. 6 and 7: (B, 3, 128, 128) -> one snapshot of the same shape."""
-        net = self._net(params, pixels)
+        net = self._net(params.target, pixels)
         if params.attributes is None:
             wanted = shown(pixels)
         else:
@@ -172,12 +173,14 @@ class ErasableMask:
             masked = unsigned(net(clean, params.beta, params.gamma))
         yield Snapshot(masked.clone(), 1, 1)
 
-    def erase(self, pixels: Tensor, params: ErasableMaskParams) -> Tensor:
+    def erase(self, pixels: Tensor, restorer: str) -> Tensor:
         """x_rec of Eq. 13: masked crops (N, 3, 128, 128) in [0, 1] -> the same without the mask."""
         if pixels.ndim != 4 or pixels.shape[1:] != (3, self.template.size, self.template.size):
             raise MethodError(f"A mask is erased from crops (N, 3, 128, 128), not {tuple(pixels.shape)}.")
         with torch.inference_mode():
-            return unsigned(self._net(params, pixels).erased(signed(pixels))).clone()
+            return unsigned(self._net(restorer, pixels).erased(signed(pixels))).clone()
 
-    def _net(self, params: ErasableMaskParams, pixels: Tensor) -> nets.ErasableMask:
-        return masks(self.checkpoint, str(pixels.device))[TARGETS[params.target]]
+    def _net(self, target: str, pixels: Tensor) -> nets.ErasableMask:
+        if target not in TARGETS:
+            raise MethodError(f"There is no restorer made for {target!r}: choose from {', '.join(TARGETS)}.")
+        return masks(self.checkpoint, str(pixels.device))[TARGETS[target]]
