@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from app import bench, protect_command, reveal_command, targets_command, weights
+from app import bench, forge_command, protect_command, reveal_command, targets_command, weights
 
-COMMANDS = (protect_command, reveal_command, targets_command, weights, bench)
+COMMANDS = (protect_command, reveal_command, forge_command, targets_command, weights, bench)
 
 
 def parser() -> argparse.ArgumentParser:

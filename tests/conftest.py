@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from app import forge, gallery
+from app import forge, gallery, panel
+from app.panel import Panel
 from app.runtime import Runtime
 from engines import manipulate
 from engines.checkpoints import Checkpoint, checkpoint
@@ -143,7 +144,13 @@ def forgers(monkeypatch):
 
 
 @pytest.fixture
-def guard(monkeypatch, forgers):
+def small_panel(monkeypatch):
+    """Two recognisers score instead of all that are bundled, where it does not matter who does."""
+    monkeypatch.setattr(panel, "default", lambda known: Panel(("compact-vgg",), ("compact-inception",)))
+
+
+@pytest.fixture
+def guard(monkeypatch, forgers, small_panel):
     """ID-Guard among the methods, with generators of random weights."""
     torch.manual_seed(0)
     nets = {name: PerturbationGenerator(128, 8, 1).eval().requires_grad_(False) for name in id_guard.STRATEGIES}
@@ -157,7 +164,7 @@ def guard(monkeypatch, forgers):
 
 
 @pytest.fixture
-def mask(monkeypatch):
+def mask(monkeypatch, small_panel):
     """ErasableMask among the methods, with networks of random weights and a classifier that sees nothing."""
     torch.manual_seed(0)
     nets = {target: masks.ErasableMask((4, 6, 8, 8)).eval().requires_grad_(False) for target in ("hopper", "collins")}
@@ -173,7 +180,7 @@ def mask(monkeypatch):
 
 
 @pytest.fixture
-def hider(monkeypatch):
+def hider(monkeypatch, small_panel):
     """IPMN among the methods, with networks of random weights; what f hides it does not give back."""
     torch.manual_seed(0)
     sizes = nets.Sizes(blocks=2, growth=4, layers=3, embedder=(4, 6), extractor=4, residuals=1)

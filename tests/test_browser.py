@@ -21,7 +21,6 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not 
 
 from app import gallery  # noqa: E402
 from app import photo as photos  # noqa: E402
-from app.demo import forge  # noqa: E402
 from app.study import inbox  # noqa: E402
 from engines import manipulate  # noqa: E402
 from engines.checkpoints import REGISTRY, checkpoint, locate  # noqa: E402
@@ -380,30 +379,25 @@ def test_a_mark_is_written_sent_over_read_back_and_claimed(browser, astronaut):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390 and not overflowing(page)
 
 
-@pytest.mark.skipif(not forge.offered(), reason="No trained forgers and no method against them: no Forge tab.")
-def test_a_wall_of_forgeries_is_built_enlarged_changed_and_stopped(browser, astronaut, tmp_path):
-    """The example's wall unasked; an own photo only when asked; a pair enlarged, ε moved, and Cancel: on a phone."""
-    with serving(example=False) as url:
+def test_a_wall_of_forgeries_is_built_enlarged_changed_and_stopped(browser):
+    """The example's wall unasked; a pair enlarged, another edit, and Cancel: on a phone."""
+    with serving(example=True) as url:
         page = opened(browser, url, 390)
+        page.wait_for_selector("#lv-to-forge:visible", timeout=2 * MINUTE)
         page.get_by_role("tab", name="Forge").click()
         page.wait_for_selector("#lv-forge-status:has-text('Done in')", timeout=2 * MINUTE)
         assert page.locator("#lv-wall [data-forger]").count() == len(manipulate.available())
-        assert "of 5 forgers" in page.inner_text("#lv-forge-verdict")
+        assert f"of {len(manipulate.available())} forgers" in page.inner_text("#lv-forge-verdict")
         page.click("#lv-wall [data-forger=hisd]")
         page.wait_for_selector("#lv-closer-line:has-text('HiSD')", timeout=MINUTE)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390 and not overflowing(page)
         with page.expect_download(timeout=MINUTE) as download:
             page.click("#lv-wall-download")
         assert photos.load(Path(download.value.path()).read_bytes()).settings, "the wall says how it was made"
-        page.set_input_files("#lv-forge-drop input[type=file]", astronaut)
-        page.wait_for_selector("#lv-wall:not(:has([data-forger]))", state="attached", timeout=MINUTE)
-        page.wait_for_timeout(1500)
-        assert not page.locator("#lv-wall [data-forger]").count(), "an own photo is forged only when asked"
         page.click("#lv-edit label:has-text('age')")
-        page.click("#lv-forge-button")
+        page.wait_for_selector("#lv-wall:has-text('age')", timeout=MINUTE)
         page.wait_for_selector("#lv-forge-status:has-text('Done in')", timeout=MINUTE)
-        assert "age" in page.inner_text("#lv-wall")
         page.click("#lv-forge-button")
         page.click("#lv-forge-cancel")
         page.wait_for_selector("#lv-forge-status:has-text('Stopped.')", timeout=MINUTE)
-        assert page.locator("#lv-wall [data-forger]").count() >= 4, "the last whole wall hangs again"
+        assert page.locator("#lv-wall [data-forger]").count() >= 2, "the last whole wall hangs again"

@@ -22,7 +22,6 @@ from app.made import Made
 from app.making import Request
 from app.panel import Panel
 from engines import manipulate
-from engines.methods import METHODS
 
 ALICE = SimpleNamespace(session_hash="alice")
 
@@ -87,13 +86,30 @@ def test_what_was_protected_elsewhere_can_be_sent(tab, astronaut):
     assert tab.events.choose("id-guard")[tab.view.knobs_fold]["visible"]
 
 
-def test_without_forgers_or_a_method_against_them_nothing_is_offered(guard, monkeypatch):
+def test_without_forgers_nothing_is_offered(guard, monkeypatch):
     assert forge_tab.offered()
     monkeypatch.setattr(manipulate, "available", lambda: ())
     assert not forge_tab.offered()
-    monkeypatch.setattr(manipulate, "available", lambda: ("stargan",))
-    monkeypatch.delitem(METHODS, "id-guard")
-    assert not forge_tab.offered()
+
+
+def test_without_a_method_against_forgers_the_last_result_is_forged(runtime, forgers, astronaut, tmp_path):
+    desk = Desk(tmp_path)
+    with gr.Blocks():
+        view = forge_tab.draw()
+    events, session = ForgeEvents(runtime, view, desk), desk.of(ALICE)
+    tab = SimpleNamespace(view=view, events=events, session=session)
+    assert forge_tab.offered() and view.knobs == {} and not view.drop.visible and view.source.value is None
+    assert NOTHING in next(events.open(given(tab), ALICE))[view.status]
+    session.sitter = from_person(astronaut)
+    file = photos.encode(astronaut.photo.pixels, "PNG", 95, {})
+    session.made = Made(astronaut, file, "tip-im", "larvatus-tip-im.png")
+    *_, last, _ = events.open(given(tab), ALICE)
+    assert "None of 2 forgers fails" in last[view.verdict]
+    assert list(events.open(given(tab), ALICE)) == [{view.status: gr.skip()}]
+    session.made = replace(session.made, name="another.png")
+    assert len(list(events.open(given(tab), ALICE))) > 2, "a new result is forged anew"
+    *_, last, _ = events.again(given(tab, edit="black hair"), ALICE)
+    assert "<span>black hair<" in last[view.wall]
 
 
 def test_a_click_enlarges_the_pair(tab):

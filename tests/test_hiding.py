@@ -16,7 +16,6 @@ from app.__main__ import main
 from app.erase import LOSSY, MOVED, OTHER_WEIGHTS, UNNAMED, Erasure
 from app.jobs import protect
 from app.making import Request, protected_file
-from app.panel import Panel
 from app.photo import Photo
 from app.report import Result
 from app.scoring import JobError
@@ -33,19 +32,18 @@ from engines.nets.ipmn import Sizes
 from engines.parse import parts
 
 WORDS = watermark_of("Larvatus")
-PANEL = Panel((), ("compact-vgg",))
 
 
 @pytest.fixture
 def done(runtime, astronaut, hopper, hider) -> Result:
     """Collins behind Hopper's face."""
-    request = Request(astronaut, "ipmn", targets=(hopper,), panel=PANEL, watermark=WORDS)
+    request = Request(astronaut, "ipmn", targets=(hopper,), watermark=WORDS)
     return next(item for item in protect(runtime, request) if isinstance(item, Result))
 
 
 def test_the_exported_file_holds_what_the_network_made_bit_for_bit(runtime, astronaut, hopper, hider):
     crop = frame(astronaut.photo.pixels, astronaut.landmarks)
-    request = Request(astronaut, "ipmn", targets=(hopper,), panel=PANEL, watermark=WORDS)
+    request = Request(astronaut, "ipmn", targets=(hopper,), watermark=WORDS)
     result = next(item for item in protect(runtime, request) if isinstance(item, Result))
     names = [name for name, _ in result.hidden.pictures]
     assert names == ["Mask", "Watermarked mask", "Masked photo", "Restored"]
@@ -75,27 +73,27 @@ def test_only_the_face_is_replaced_by_the_mask_generator(done):
 
 
 def test_the_same_request_gives_the_same_file(runtime, astronaut, hopper, hider):
-    request = Request(astronaut, "ipmn", targets=(hopper,), panel=PANEL, watermark=WORDS)
+    request = Request(astronaut, "ipmn", targets=(hopper,), watermark=WORDS)
     one, two = (photos.load(protected_file(runtime, request)).pixels for _ in range(2))
     assert torch.equal(one, two)
 
 
 def test_a_file_comes_back_with_its_watermark_and_says_who_is_known_again(runtime, astronaut, done):
     masked = photos.load(done.file)
-    found = erase.erase(runtime, Erasure(masked, "ipmn", original=astronaut.photo, watermark=WORDS, panel=PANEL))
+    found = erase.erase(runtime, Erasure(masked, "ipmn", original=astronaut.photo, watermark=WORDS))
     assert found.psnr == pytest.approx(done.hidden.psnr, abs=0.2) and found.target == gallery.HOPPER
     assert [one.source for one in found.carried] == ["masked photo", "recovered mask"] and not found.notes
     assert "The model's watermark: in the masked photo" in found.verdict
-    blind = erase.erase(runtime, Erasure(masked, "ipmn", panel=PANEL))
+    blind = erase.erase(runtime, Erasure(masked, "ipmn"))
     assert blind.carried[0].nc is None and blind.psnr is None
-    other = erase.erase(runtime, Erasure(masked, "ipmn", OTHER, astronaut.photo, panel=PANEL))
+    other = erase.erase(runtime, Erasure(masked, "ipmn", OTHER, astronaut.photo))
     assert not np.array_equal(other.erased, found.erased)
 
 
 @pytest.fixture
 def masked(runtime, astronaut, hopper, hider) -> Photo:
     """The same as a file alone."""
-    request = Request(astronaut, "ipmn", targets=(hopper,), panel=PANEL, watermark=WORDS)
+    request = Request(astronaut, "ipmn", targets=(hopper,), watermark=WORDS)
     return photos.load(protected_file(runtime, request))
 
 
@@ -107,11 +105,11 @@ def test_a_lossy_a_moved_an_unnamed_and_a_foreign_file_are_restored_with_a_warni
         UNNAMED: dataclasses.replace(masked, settings=None),
     }
     for words, photo in cases.items():
-        assert words in erase.erase(runtime, Erasure(photo, "ipmn", panel=PANEL)).notes
+        assert words in erase.erase(runtime, Erasure(photo, "ipmn")).notes
     stamps = [{"id": "ipmn", "sha256": "0" * 64}]
     made = {**masked.settings["provenance"], "networks": stamps}
     foreign = dataclasses.replace(masked, settings={**masked.settings, "provenance": made})
-    assert OTHER_WEIGHTS in erase.erase(runtime, Erasure(foreign, "ipmn", panel=PANEL)).notes
+    assert OTHER_WEIGHTS in erase.erase(runtime, Erasure(foreign, "ipmn")).notes
 
 
 def test_without_the_files_settings_the_frame_lies_where_the_face_is(runtime, masked):
@@ -122,7 +120,7 @@ def test_without_the_files_settings_the_frame_lies_where_the_face_is(runtime, ma
 
 
 def test_what_cannot_be_hidden_is_said_in_a_sentence(runtime, astronaut, hopper, hider):
-    jpeg = Request(astronaut, "ipmn", targets=(hopper,), panel=PANEL, watermark=WORDS, format="JPEG")
+    jpeg = Request(astronaut, "ipmn", targets=(hopper,), watermark=WORDS, format="JPEG")
     with pytest.raises(JobError, match="JPEG drops: choose PNG"):
         next(iter(protect(runtime, jpeg)))
     with pytest.raises(MethodError, match="needs a watermark: enter a few words"):
@@ -177,7 +175,7 @@ def test_sizes_are_read_off_the_tensors_and_other_tensors_refused():
 def test_the_command_line_masks_and_takes_off_again(hider, astronaut_file, tmp_path, capsys):
     masked, back = tmp_path / "masked.png", tmp_path / "back.png"
     asked = ["protect", str(astronaut_file), "--out", str(masked), "--method", "ipmn", "--target", gallery.HOPPER]
-    assert main([*asked, "--watermark", "Buyer 7", "--judge", "compact-vgg"]) == 0
+    assert main([*asked, "--watermark", "Buyer 7"]) == 0
     assert "gets the hidden face back" in capsys.readouterr().out
     mark = tmp_path / "mark.png"
     Image.new("RGB", (64, 64), (255, 255, 255)).save(mark)

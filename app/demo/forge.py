@@ -33,8 +33,8 @@ def guards() -> tuple[str, ...]:
 
 
 def offered() -> bool:
-    """Whether there is a tab at all: a forger to forge, and a method to stop it."""
-    return bool(guards() and manipulate.available())
+    """Whether there is a tab at all: a trained forger to forge."""
+    return bool(manipulate.available())
 
 
 @dataclass
@@ -85,22 +85,22 @@ def draw() -> ForgeView:
 
 def _inputs(found: dict[str, Any]) -> None:
     found["sitter"] = gr.HTML(elem_id="lv-forge-sitter")
-    found["drop"] = dropzone("Photo", "lv-forge-drop")
+    made_here = guards()
+    found["drop"] = dropzone("Photo", "lv-forge-drop", visible=bool(made_here))
     gr.HTML(CONSENT, elem_classes="lv-quiet")
     found["edit"] = gr.Radio(
         list(ALL_EDITS), value=USUAL, label="Forge", elem_id="lv-edit", info="What forgers change."
     )
     found["source"] = gr.Radio(
-        [(f"{METHODS[id].title}, {HERE}", id) for id in guards()],
-        value=guards()[0],
+        [(f"{METHODS[id].title}, {HERE}", id) for id in made_here],
+        value=made_here[0] if made_here else None,
         label="Protected by",
         elem_id="lv-forge-source",
         visible=False,
     )
     with gr.Column() as found["knobs_fold"]:
-        found["knobs"] = {
-            knob.name: component(knob) for knob in METHODS[guards()[0]].Params.knobs() if not knob.advanced
-        }
+        knobs = METHODS[made_here[0]].Params.knobs() if made_here else ()
+        found["knobs"] = {knob.name: component(knob) for knob in knobs if not knob.advanced}
     with gr.Column(elem_classes="lv-action"):
         with gr.Row():
             found["forge"] = gr.Button("Forge", variant="primary", scale=3, elem_id="lv-forge-button")

@@ -29,7 +29,7 @@ from engines.methods import METHODS
 
 Updates = dict[Any, Any]
 STOPPED = "Stopped. Nothing was exported."
-NOTHING = "There is no result to forge yet: protect a photo first."
+NOTHING = "There is no result to forge yet: protect a photo first, then open this tab or press Send to Forge."
 
 
 @dataclass
@@ -49,15 +49,23 @@ class ForgeEvents:
         self.runtime, self.view, self.desk = runtime, view, desk
 
     def open(self, given: dict[Any, Any], request: gr.Request) -> Iterator[Updates]:
-        """The tab was opened: the face of the Protect tab, or the example; only the example is forged unasked."""
+        """The tab was opened: the face of the Protect tab, or the example; only the example is forged unasked.
+
+        Where no method against forgers is here to protect it anew, it comes with its last result.
+        """
         session = self.desk.of(request)
-        if session.forging is not None:
+        person, made = session.sitter.person if session.sitter else None, None if guards() else session.made
+        if session.forging is not None and session.forging.sent is (made or session.forging.sent):
             yield {self.view.status: gr.skip()}
             return
-        person = session.sitter.person if session.sitter else None
-        session.forging = Forging(person or gallery.person(self.runtime, example.SITTER))
+        if made is not None:
+            person, given = made.person, {**given, self.view.source: SENT}
+        elif not guards():
+            yield {self.view.status: scoreboard.said(NOTHING)}
+            return
+        session.forging = Forging(person or gallery.person(self.runtime, example.SITTER), made)
         yield self._sitter(session.forging)
-        if person is None or not session.sitter.own:
+        if session.sitter is None or not session.sitter.own:
             yield from self.run(given, request)
 
     def take(self, path: str | None, request: gr.Request) -> Updates:
@@ -151,7 +159,7 @@ class ForgeEvents:
     def _made(self, forging: Forging, given: dict[Any, Any]) -> Made:
         """The protected file: what was sent, or one made now with the settings of the page."""
         view, method = self.view, given[self.view.source]
-        if method == SENT:
+        if method == SENT or not guards():
             if forging.sent is None:
                 raise JobError(NOTHING)
             return forging.sent

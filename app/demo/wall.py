@@ -51,9 +51,9 @@ def _pair(tile: Tile) -> str:
 
 def figures(tile: Tile) -> str:
     """What was measured on a pair."""
-    rows = (("L2-face", tile.l2_face), ("ID similarity", tile.similarity))
+    rows = (("L2-face", f"{tile.l2_face:.3f}"), ("ID similarity", f"{tile.similarity:.2f}"))
     return "".join(
-        f'<div class="lv-line"><span>{name}</span><span></span><span class="lv-num">{value:.2f}</span></div>'
+        f'<div class="lv-line"><span>{name}</span><span></span><span class="lv-num">{value}</span></div>'
         for name, value in rows
     )
 
@@ -63,7 +63,7 @@ def closer(tile: Tile) -> str:
     return (
         f'<p class="lv-head">{escape(tile.title)}, {escape(tile.edit)}: {escape(tile.verdict)}</p>'
         f'<p class="lv-quiet">Left of the handle: forged from the original. Right of it: forged from the protected '
-        f"photo. L2-face {tile.l2_face:.2f}, ID similarity {tile.similarity:.2f}. The forgery of the original still "
+        f"photo. L2-face {tile.l2_face:.3f}, ID similarity {tile.similarity:.2f}. The forgery of the original still "
         f"resembles the original at {tile.kept:.2f}.</p>"
     )
 
