@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engines.face import ARCFACE112, ARCFACE_POINTS, DLIB150, Template
-from engines.nets import compact, dlib_resnet, iresnet, mobilefacenet, sface
+from engines.face import ARCFACE112, ARCFACE_POINTS, DLIB150, Template, ffhq
+from engines.nets import arcface_pool, compact, dlib_resnet, iresnet, mobilefacenet, sface
 from engines.tensors import fill
 
 # FaceNet's 160 pixels: the ArcFace crop enlarged, as the papers feed it.
@@ -92,6 +92,7 @@ ARCHITECTURES = {
         facenet, FACENET160, lambda net: net.get_submodule("repeat_2"), scale=255 / 128, offset=-127.5 / 128
     ),
     "iresnet": Architecture(iresnet.from_state, ARCFACE112, _last_unit, **SIGNED),
+    "arcface-pool": Architecture(arcface_pool.from_state, ffhq(112), _last_unit, scale=1.0),
     "mobilefacenet": Architecture(
         mobilefacenet.from_state, ARCFACE112, lambda net: net.get_submodule("conv_5"), **SIGNED
     ),

@@ -62,6 +62,20 @@ def celeba(size: int) -> Template:
     return CELEBA128 if size == CELEBA128.size else Template(f"celeba{size}", size, points)
 
 
+def ffhq(size: int) -> Template:
+    """The cut of FFHQ (Karras et al., CVPR 2019): the face of CELEBA128 in FFHQ's square.
+
+    Its middle lies a tenth of the way from the eyes to the mouth; its side is four distances between the eyes, or
+    3.6 from the eyes to the mouth, whichever is more.
+    """
+    points = CELEBA128.tensor()
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    side = max(4 * (points[1] - points[0]).norm(), 3.6 * (mouth - eyes).norm())
+    corner = eyes + 0.1 * (mouth - eyes) - side / 2
+    moved = (points - corner) * size / side - 0.5
+    return Template(f"ffhq{size}", size, tuple((x, y) for x, y in moved.tolist()))
+
+
 TEMPLATES = {template.name: template for template in (ARCFACE112, DLIB150, HEAD160, CELEBA128)}
 
 

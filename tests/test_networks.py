@@ -5,7 +5,7 @@ import timm
 import torch
 
 from engines.architectures import ARCHITECTURES, FACENET160
-from engines.nets import compact, iresnet, mobilefacenet
+from engines.nets import arcface_pool, compact, iresnet, mobilefacenet
 
 
 def test_ir_50_has_the_published_size():
@@ -80,6 +80,8 @@ def ready(name: str) -> torch.nn.Module:
         state = SMALL["insightface"]().state_dict()
     elif name == "mobilefacenet":
         state = mobilefacenet.MobileFaceNet(16).state_dict()
+    elif name == "arcface-pool":
+        state = arcface_pool.ArcFacePool((1, 2, 1, 1), (8, 8, 8, 8), False, 16).state_dict()
     elif name == "facenet":
         from facenet_pytorch import InceptionResnetV1
 
