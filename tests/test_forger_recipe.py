@@ -21,7 +21,7 @@ from engines.train.forger_terms import Batch, slope
 from engines.train.hisd_losses import TAGS, Hisd
 from engines.train.rel_losses import orthogonality
 from engines.train.supervised import Supervised, Task
-from engines.train.teacher import lesson
+from engines.train.teacher import coarser, lesson
 
 SHORT = forgers.Recipe(steps=2, batch=2, real=4, warm=1, width=8, size=64)
 
@@ -85,9 +85,18 @@ def test_a_lesson_is_the_cross_entropy_of_the_names_that_were_asked_for():
     loss = lesson(Plain(), made, aims, ("Male", "Bald"))
     logits = 0.75 + 0.1 * torch.tensor([NAMES.index("Male"), NAMES.index("Bald")])
     by_hand = -(aims * logits.sigmoid().log() + (1 - aims) * (-logits).sigmoid().log()).sum() / 2
-    assert float(loss.detach()) == pytest.approx(float(by_hand), rel=1e-5)
+    assert float(loss.detach()) == pytest.approx(float(by_hand), rel=2e-3), "the noise hardly moves a mean"
     loss.backward()
     assert made.grad.abs().sum() > 0
+
+
+def test_the_teacher_sees_what_is_there_coarsely_and_hardly_a_pattern_of_single_pixels():
+    torch.manual_seed(0)
+    plain, board = torch.full((1, 3, 64, 64), 0.3), torch.ones(1, 3, 64, 64)
+    board[..., ::2, ::2] = board[..., 1::2, 1::2] = -1
+    torch.testing.assert_close(coarser(plain), plain)
+    left = [float(coarser(board).std()) for _ in range(40)]
+    assert sum(left) / len(left) < 0.5 and coarser(board).shape == board.shape
 
 
 @pytest.mark.parametrize("id", ["stargan", "relgan", "hisd"])

@@ -23,6 +23,7 @@ from engines.train import attributes
 from engines.train.datasets import DataError
 
 SHIFT = 6  # pixels: a forgery is judged at a random place, so that noise on single pixels does not please
+NOISE = 0.04  # of colours from -1 to 1, its standard deviation
 
 
 class Teacher(nn.Module):
@@ -37,12 +38,23 @@ class Teacher(nn.Module):
 
 
 def lesson(net: nn.Module, made: Tensor, aims: Tensor, names: Sequence[str]) -> Tensor:
-    """The cross-entropy a face, summed over `names`, of forgeries (N, 3, S, S) in [-1, 1] that should show `aims`."""
+    """The cross-entropy a face, summed over `names`, of forgeries (N, 3, S, S) in [-1, 1] that should show `aims`.
+
+    The teacher sees them moved, mirrored, coarser and noisier by chance: what only it would see is lost on the way.
+    """
     across, down = (int(k) for k in torch.randint(-SHIFT, SHIFT + 1, (2,)))
     moved = F.pad(made, (SHIFT,) * 4, mode="reflect").roll((across, down), (3, 2))[..., SHIFT:-SHIFT, SHIFT:-SHIFT]
     moved = moved.flip(-1) if torch.rand(()) < 0.5 else moved
-    found = net((moved + 1) / 2)[:, [NAMES.index(name) for name in names]].float()
+    found = net((coarser(moved) + NOISE * torch.randn_like(moved) + 1) / 2)[:, [NAMES.index(name) for name in names]].float()
     return F.binary_cross_entropy_with_logits(found, aims, reduction="sum") / len(aims)
+
+
+def coarser(pixels: Tensor) -> Tensor:
+    """The same (N, 3, S, S) through a picture of half to all of its pixels a side, drawn anew each time."""
+    size = pixels.shape[-1]
+    side = int(torch.randint(size // 2, size + 1, ()))
+    small = F.interpolate(pixels, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(small, (size, size), mode="bilinear", align_corners=False)
 
 
 def read(folder: Path, device: str) -> Teacher:
