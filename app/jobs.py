@@ -111,7 +111,7 @@ class Protect(Making):
         )
 
     def _survive(self, exported: Photo) -> Iterator[Survival]:
-        for distortion in SURVIVAL:
+        for distortion in SURVIVAL if self.request.survival else ():
             changed = Photo(distortion.apply(exported.pixels), exported.source_format, (), None)
             scores = self.scorer.file(changed, self.request.person.face)
             mark = self._mark(changed)

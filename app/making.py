@@ -42,6 +42,7 @@ class Request:
     key: str = reveal.DEFAULT_KEY
     identities: Identities | None = None  # None: the user's own registry
     watermark: Tensor | None = None  # (1, 3, T, T), for a method that carries a picture: see app.watermarks
+    survival: bool = True  # whether the result says what survives distortions
 
 
 class Making:

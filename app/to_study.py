@@ -52,9 +52,14 @@ def pictures(made: Made) -> list[Incoming]:
     return [Incoming(original, name, role="reference"), version]
 
 
-def send(made: Made) -> str:
-    """Leave both in the inbox; what to do with the code, as HTML. Raises StudyError where nothing more fits."""
-    code = inbox.leave(pictures(made))
+def send(*made: Made) -> str:
+    """Leave them in the inbox, each original once; what to do with the code, as HTML.
+
+    Raises StudyError where nothing more fits.
+    """
+    found = [picture for one in made for picture in pictures(one)]
+    originals = {picture.photo: picture for picture in found if picture.role == "reference"}
+    code = inbox.leave([*originals.values(), *(picture for picture in found if picture.role != "reference")])
     where = f'<a href="{escape(address(), quote=True)}" target="_blank">the study workbench</a>' if address() else ""
     where = where or "the study workbench (<code>make workbench</code>)"
     return (

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.bench.lpips import lpips, there
 from app.bench.pixels import eight_bit, processed
+from app.lpips import lpips, there
 from app.watermarks import watermark_of
 from engines import distort, measure, mosaic
 from engines.face import CELEBA128, retarget

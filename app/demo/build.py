@@ -14,8 +14,9 @@ import gradio as gr
 
 from app import stolen as imitation
 from app import to_study
-from app.demo import about, authority, endpoints, eraser, forge, models, panel, protect, pull, stolen, wires
+from app.demo import about, authority, compare, endpoints, eraser, forge, models, panel, protect, pull, stolen, wires
 from app.demo.authority_events import AuthorityEvents
+from app.demo.compare_events import CompareEvents
 from app.demo.controls import Controls
 from app.demo.eraser_events import EraserEvents
 from app.demo.example import Example
@@ -49,6 +50,8 @@ def build(runtime: Runtime) -> gr.Blocks:
             forgery = _forge_tab()
             with gr.Tab("Authority", id="authority") as authority_tab:
                 office, eraser_tabs, eraser_view, thieves = _authority()
+            with gr.Tab("Compare", id="compare") as compare_tab:
+                matrix = compare.draw()
             with gr.Tab("Models") as models_tab:
                 shelf = models.draw(runtime)
             with gr.Tab("About & privacy"):
@@ -68,6 +71,7 @@ def build(runtime: Runtime) -> gr.Blocks:
         wires.authority(tabs, authority_tab, view, AuthorityEvents(runtime, office, desk))
         if eraser_view is not None:
             wires.eraser((tabs, eraser_tabs), view, EraserEvents(runtime, eraser_view, desk))
+        wires.compare(compare_tab, view, CompareEvents(runtime, matrix, desk))
         if thieves is not None:
             wires.stolen(stolen.StolenEvents(runtime, thieves))
         reading = {"fn": lambda: models.read(runtime, shelf), "outputs": shelf.everything, **wires.LIGHT}

@@ -53,6 +53,7 @@ class Session:
     words: str = ""  # the watermark's words in the last run
     made: Made | None = None  # the last result
     forging: Any = None  # what the Forge tab works on (forge_events.Forging)
+    comparing: Any = None  # what the Compare tab works on (compare_events.Comparing)
     inspected: Any = None  # what the Authority tab looks at (authority_events.Inspection)
     erasing: Any = None  # what "Take a mask off" works on (eraser_events.Erasing)
     views: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -150,6 +151,8 @@ class Desk:
             return
         for switch in (session.stop, *session.pulls.values()):
             switch.set()
+        if session.comparing is not None:
+            session.comparing.stop.set()
         self.step_out(session)
         self._later(lambda: self.forget(name, time.monotonic() - GRACE / 2))
 

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.demo.authority_events import AuthorityEvents
+from app.demo.compare_events import CompareEvents
 from app.demo.controls import Controls
 from app.demo.eraser_events import EraserEvents
 from app.demo.forge import SCROLL
@@ -119,6 +120,27 @@ def forge(tabs: Any, tab: Any, from_view: View, events: ForgeEvents) -> None:
     view.drop.upload(events.take, view.drop, view.everything, **loading)
     view.source.change(events.choose, view.source, view.everything, **LIGHT)
     view.wall.click(events.enlarge, None, view.everything, **LIGHT).then(None, None, None, js=SCROLL, **QUIET)
+
+
+def compare(tab: Any, from_view: View, events: CompareEvents) -> None:
+    view = events.view
+    everything = view.everything
+    loading = {**LIGHT, "show_progress": "minimal"}
+    work = {"concurrency_id": "heavy", "show_progress": "hidden", "api_visibility": "private"}
+    tab.select(events.open, view.link, everything, js="() => [window.location.search]", **LIGHT)
+    tab.select(events.choose_threat, view.threat, view.claims, **LIGHT)
+    view.threat.input(events.choose_threat, view.threat, view.claims, **LIGHT)
+    view.suited.click(events.choose_suited, view.threat, everything, **LIGHT)
+    view.drop.upload(events.take, view.drop, everything, show_progress_on=[view.sitter], **loading)
+    view.clear.click(events.clear, None, everything, **LIGHT)
+    asked = [view.chosen, view.swept, view.steps, view.blind, view.natural, from_view.far]
+    run = view.compare.click(events.run, asked, everything, **work)
+    view.cancel.click(events.cancel, None, everything, cancels=[run], queue=False, **QUIET)
+    view.board.click(events.sort, view.blind, view.board, **LIGHT)
+    seen = [view.photo, view.blind, view.natural]
+    gr.on([view.photo.input, view.blind.input, view.natural.input], events.look, seen, everything, **LIGHT)
+    view.step.input(events.show_step, view.step, view.step_view, trigger_mode="always_last", **LIGHT)
+    view.study.click(events.send_to_study, None, view.sent, **LIGHT)
 
 
 def authority(tabs: Any, tab: Any, view: View, events: AuthorityEvents) -> None:

@@ -1,0 +1,179 @@
+"""The comparison itself: every entry on every photo, a line as each is done. No gradio, no streamlit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+
+from app import gallery
+from app.compare.entries import Entry, checked
+from app.compare.likeness import likeness
+from app.identities import Identities
+from app.jobs import protect
+from app.making import Request
+from app.panel import Panel
+from app.report import Progress, Result
+from app.runtime import Runtime
+from app.scoring import JobError, Person
+from app.watermarks import USUAL, watermark_of
+from engines.methods import METHODS
+
+MOST_PHOTOS = 8
+IDENTITY = "Visitor"
+TARGETS = (gallery.HOPPER, gallery.COLLINS)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One job. `targets`: whom methods that need one lead to; without any the built-in one that is not the person."""
+
+    people: tuple[Person, ...]
+    entries: tuple[Entry, ...]
+    targets: tuple[Person, ...] = ()
+    panel: Panel | None = None
+    far: float = 0.01
+    seed: int = 0
+    identities: Identities | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry on one photo: a result, or the sentence that says why there is none."""
+
+    entry: Entry
+    photo: int
+    result: Result | None
+    error: str = ""
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the board: an entry's cells so far, and the means of their figures."""
+
+    entry: Entry
+    cells: tuple[Cell, ...]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Means over the photos on which it worked."""
+        rows = [cell.figures for cell in self.cells if cell.result is not None]
+        return {
+            name: mean(row[name] for row in rows)
+            for name in (rows[0] if rows else {})
+            if all(name in r for r in rows)
+        }
+
+    @property
+    def verdict(self) -> str:
+        """How many held-out judges still match, over all photos."""
+        scores = [
+            score for cell in self.cells if cell.result for score in cell.result.scores if score.role == "judge"
+        ]
+        known = [score.matches_self for score in scores if score.matches_self is not None]
+        if not known:
+            return self.cells[0].error if self.cells and self.cells[0].error else "no verdict"
+        return f"{sum(known)} of {len(known)} held-out judges"
+
+
+@dataclass(frozen=True)
+class Working:
+    """A comparison under way: which entry on which photo, how many are done, and where the entry is."""
+
+    done: int
+    all: int
+    entry: Entry
+    photo: int
+    progress: Progress
+
+
+def compare(
+    runtime: Runtime, job: Comparison, cancelled: Callable[[], bool] = lambda: False
+) -> Iterator[Working | Cell]:
+    """Yield each cell as it is done, and how far the next one is; stops when cancelled.
+
+    An entry that fails on a photo is a cell with its reason. Raises JobError, MethodError and ParamError for a job
+    that cannot start.
+    """
+    entries = checked(job.entries)
+    if not job.people:
+        raise JobError("There is no face to compare on yet: put in a photo.")
+    if len(job.people) > MOST_PHOTOS:
+        raise JobError(f"{len(job.people)} photos are too many for one board: choose at most {MOST_PHOTOS}.")
+    count, done = len(entries) * len(job.people), 0
+    for photo, person in enumerate(job.people):
+        for entry in entries:
+            for item in _cell(runtime, job, entry, photo, person, cancelled):
+                if isinstance(item, Cell):
+                    done += 1
+                    yield item
+                else:
+                    yield Working(done, count, entry, photo, item)
+            if cancelled():
+                return
+
+
+def _cell(
+    runtime: Runtime, job: Comparison, entry: Entry, photo: int, person: Person, cancelled: Callable[[], bool]
+) -> Iterator[Progress | Cell]:
+    try:
+        for item in protect(runtime, request(runtime, job, entry, person), cancelled):
+            if isinstance(item, Result):
+                yield Cell(entry, photo, item, figures=figures(item))
+            else:
+                yield item
+    except (ValueError, RuntimeError) as error:  # a sentence for the person: this entry's alone
+        yield Cell(entry, photo, None, str(error).split("\n")[0])
+
+
+def request(runtime: Runtime, job: Comparison, entry: Entry, person: Person) -> Request:
+    """The entry as a job of its own, with what its method needs and nobody has chosen."""
+    needs = METHODS[entry.method].needs
+    others = job.targets or tuple(gallery.person(runtime, name) for name in TARGETS if name != person.name)
+    extra: dict[str, Any] = {}
+    if "message" in needs:
+        extra |= {"identity": IDENTITY, "identities": _registered(job.identities)}
+    if "watermark" in needs:
+        extra |= {"watermark": watermark_of(USUAL)}
+    return Request(
+        person,
+        entry.method,
+        entry.params,
+        others[:1] if "targets" in needs and "watermark" in needs else others if "targets" in needs else (),
+        panel=job.panel,
+        seed=job.seed,
+        far=job.far,
+        survival=False,
+        **extra,
+    )
+
+
+def _registered(identities: Identities | None) -> Identities | None:
+    if identities is not None:
+        identities.register(IDENTITY)
+    return identities
+
+
+def figures(result: Result) -> dict[str, float]:
+    """The columns of the board: the mean cosine of the held-out judges, likeness of the head, seconds."""
+    judged = [score.to_self for score in result.scores if score.role == "judge" and score.to_self is not None]
+    found = {"judge cosine": mean(judged)} if judged else {}
+    x0, y0, x1, y1 = result.window
+    pair = [_pixels(pixels[y0:y1, x0:x1]) for pixels in (result.after, result.before)]
+    found |= {"SSIM": result.ssim, "PSNR": min(result.psnr, 99.0), **likeness(*pair), "seconds": result.seconds}
+    return found
+
+
+def _pixels(window: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(window)).permute(2, 0, 1)[None].float() / 255
+
+
+def lines(entries: Sequence[Entry], cells: Sequence[Cell]) -> list[Line]:
+    """The board as far as it is: a line for each entry that has a cell, in the order of the entries."""
+    found = [Line(entry, tuple(cell for cell in cells if cell.entry == entry)) for entry in entries]
+    return [line for line in found if line.cells]

@@ -1,0 +1,60 @@
+// The board: a press on a column's head sorts by it; wheel, drag, pinch and + - 0 zoom all faces together.
+const state = { scale: 1, x: 0, y: 0, at: null, apart: 0 };
+const touches = new Map();
+
+function show() {
+  const limit = (state.scale - 1) * 50;
+  state.x = Math.max(-limit, Math.min(limit, state.x));
+  state.y = Math.max(-limit, Math.min(limit, state.y));
+  // On the board itself, which stays when what streams in is drawn anew.
+  element.style.setProperty('--lv-scale', state.scale);
+  element.style.setProperty('--lv-x', `${state.x}%`);
+  element.style.setProperty('--lv-y', `${state.y}%`);
+}
+
+function zoom(factor) {
+  state.scale = Math.max(1, Math.min(8, state.scale * factor));
+  show();
+}
+
+element.addEventListener('click', event => {
+  const head = event.target.closest('[data-sort]');
+  if (head) trigger('click', { sort: head.dataset.sort });
+});
+element.addEventListener('wheel', event => {
+  if (!event.target.closest('.lv-zoom')) return;
+  event.preventDefault();
+  zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2);
+}, { passive: false });
+element.addEventListener('pointerdown', event => {
+  if (!event.target.closest('.lv-zoom')) return;
+  event.preventDefault();
+  touches.set(event.pointerId, event);
+});
+element.addEventListener('pointermove', event => {
+  const before = touches.get(event.pointerId);
+  if (!before) return;
+  const width = event.target.clientWidth || 100;
+  if (touches.size === 1) {
+    state.x += 100 * (event.clientX - before.clientX) / width;
+    state.y += 100 * (event.clientY - before.clientY) / width;
+  }
+  touches.set(event.pointerId, event);
+  if (touches.size === 2) {
+    const [a, b] = [...touches.values()];
+    const apart = Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+    if (state.apart) zoom(apart / state.apart);
+    state.apart = apart;
+  }
+  show();
+});
+for (const end of ['pointerup', 'pointercancel', 'pointerleave']) {
+  element.addEventListener(end, event => { touches.delete(event.pointerId); state.apart = 0; });
+}
+element.addEventListener('dblclick', event => {
+  if (event.target.closest('.lv-zoom')) { state.scale = 1; show(); }
+});
+element.addEventListener('keydown', event => {
+  const factor = { '+': 1.2, '=': 1.2, '-': 1 / 1.2, '0': 1 / 8 }[event.key];
+  if (factor && event.target.closest('.lv-zoom')) { event.preventDefault(); zoom(factor); }
+});
