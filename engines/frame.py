@@ -66,7 +66,7 @@ def place(crop: FaceCrop) -> tuple[int, int, int]:
 
 
 def settle(pixels: Tensor, crop: FaceCrop, edited: Tensor) -> Tensor:
-    """The photo (1, 3, H, W), uint8, with the frame replaced by `edited` (1, 3, S, S) in [0, 1], rounded, as it is."""
+    """The photo (1, 3, H, W), uint8, its frame replaced by `edited` (1, 3, S, S) in [0, 1], rounded."""
     x, y, side = place(crop)
     out = pixels.clone()
     out[..., y : y + side, x : x + side] = (edited.clamp(0, 1) * 255).round().to(torch.uint8)

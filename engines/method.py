@@ -122,7 +122,7 @@ class Readable(Protocol):
 
 
 class Reversible(Protocol):
-    """A method whose change its owner can take back. `restorers`: by whom there is a way back, the usual one first."""
+    """A method whose change its owner can take back. `restorers`: who takes it back, the usual one first."""
 
     restorers: ClassVar[tuple[str, ...]]
 

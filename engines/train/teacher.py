@@ -45,7 +45,8 @@ def lesson(net: nn.Module, made: Tensor, aims: Tensor, names: Sequence[str]) -> 
     across, down = (int(k) for k in torch.randint(-SHIFT, SHIFT + 1, (2,)))
     moved = F.pad(made, (SHIFT,) * 4, mode="reflect").roll((across, down), (3, 2))[..., SHIFT:-SHIFT, SHIFT:-SHIFT]
     moved = moved.flip(-1) if torch.rand(()) < 0.5 else moved
-    found = net((coarser(moved) + NOISE * torch.randn_like(moved) + 1) / 2)[:, [NAMES.index(name) for name in names]].float()
+    seen = coarser(moved) + NOISE * torch.randn_like(moved)
+    found = net((seen + 1) / 2)[:, [NAMES.index(name) for name in names]].float()
     return F.binary_cross_entropy_with_logits(found, aims, reduction="sum") / len(aims)
 
 
