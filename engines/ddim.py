@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +19,7 @@ BETAS = (1e-4, 0.02)  # first and last of the linear schedule at 1,000 steps
 OFFSET, LARGEST = 0.008, 0.999  # s of the cosine schedule, and what its betas are held under
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # so that a schedule can be a key: tensors have no one answer to ==
 class Schedule:
     """How much of a picture is left at each time step: `kept` holds ᾱ_t, (T,) float64, falling."""
 
@@ -39,6 +41,17 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.kept)
 
+    def clock(self, time: int) -> float:
+        """How late it is at a time step: the share of its own steps at which the linear schedule is as noisy, 0 to 1.
+
+        DiffFace's constants are shares of a linear schedule; a cosine is far less noisy at the same share.
+        """
+        return float(_clocks(self)[time])
+
+    def at(self, clock: float) -> int:
+        """The last time step at which it is no later than `clock`; 0 where none is."""
+        return max(0, int(np.searchsorted(_clocks(self), clock + 1e-9, side="right")) - 1)
+
     def share(self, times: Tensor | int, like: Tensor) -> Tensor:
         """ᾱ of time steps, a whole number or (N,), in the shape (1 or N, 1, 1, 1) and on the device of `like`."""
         index = torch.as_tensor(times).reshape(-1).cpu()
@@ -59,6 +72,14 @@ class Schedule:
         """ε of x_t and x_0; the inverse of `clean`, for t from 0."""
         share = self.share(times, noisy)
         return (noisy - share.sqrt() * clean) / (1 - share).sqrt()
+
+
+@lru_cache(maxsize=4)
+def _clocks(schedule: Schedule) -> np.ndarray:
+    """The clock at every time step, (T,), rising."""
+    linear = Schedule.linear().kept
+    shares = np.arange(1, len(linear) + 1) / len(linear)
+    return np.interp(-schedule.kept.log().numpy(), -linear.log().numpy(), shares)
 
 
 def spaced(first: int, count: int) -> list[int]:

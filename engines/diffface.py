@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
-from engines.ddim import spaced
+from engines.ddim import Schedule, spaced
 from engines.diffface_network import SIDE, DiffFace
 from engines.face import FaceError
 from engines.facial_guidance import Gaze, Guidance, Weights
@@ -37,9 +37,9 @@ GROW, SOFT = 2, 9  # pixels: how far beyond the face the mask reaches, and how w
 class Settings:
     """How a face is sampled.
 
-    `steps` of DDIM. `skipped`: the share of all time steps, 0 up to 1, that the protected face is spared; the more,
-    the more is left of it. The mask's strength grows from 0 at the first step to 1 where the share `full` of all time
-    steps is left. 0.25 and 0.3 are the release's.
+    `steps` of DDIM. Of the way to pure noise the protected face is spared the share `skipped`, 0 up to 1: the more,
+    the more is left of it. The mask's strength grows from 0 at the first step to 1 where the share `full` of the way
+    is left. Both are shares of the linear schedule's time steps (`Schedule.clock`); 0.25 and 0.3 are the release's.
     """
 
     steps: int = 25
@@ -47,19 +47,18 @@ class Settings:
     full: float = 0.3
     weights: Weights = Weights()
 
-    def times(self, total: int) -> list[int]:
-        """The time steps, of `total`, from the first down to 0; MethodError for settings out of range."""
+    def times(self, schedule: Schedule) -> list[int]:
+        """The time steps from the first down to 0; MethodError for settings out of range."""
         if not 0 <= self.skipped < 1 or not 0 <= self.full <= 1:
             raise MethodError("The skipped share must be from 0 up to 1, that of the whole mask from 0 to 1.")
         try:
-            return spaced(max(0, round(total * (1 - self.skipped)) - 1), self.steps)
+            return spaced(schedule.at(1 - self.skipped), self.steps)
         except ValueError as error:
             raise MethodError(str(error)) from None
 
-    def strength(self, time: int, total: int) -> float:
-        """Of the mask after the step from `time`, of `total`: 0 to 1 (the release's mask intensity)."""
-        first = total * (1 - self.skipped)
-        return min(1.0, max(0.0, (first - time - 1) / max(1e-9, first - total * self.full)))
+    def strength(self, clock: float) -> float:
+        """Of the mask after a step: 0 to 1 (the release's mask intensity)."""
+        return min(1.0, max(0.0, (1 - self.skipped - clock) / max(1e-9, 1 - self.skipped - self.full)))
 
 
 def face_mask(pixels: Tensor) -> Tensor:
@@ -101,7 +100,7 @@ class Sampler:
             clean, seen = self.bent(noisy, time)
             # What lies around takes the straight way from the first noise to the photo, which is DDIM's own.
             around = schedule.noised(target, noise, then)
-            strength = self.settings.strength(time, len(schedule))
+            strength = self.settings.strength(schedule.clock(time))
             noisy = torch.lerp(around, schedule.noised(clean, seen, then), strength * hole)
             yield Snapshot(laid(self.protected, self.net.enlarged(clean), self.where), step, len(times))
 
@@ -115,7 +114,7 @@ class Sampler:
             noisy = noisy.detach().requires_grad_(bool(self.guidance))
             noise = self.net.noise(noisy, time, self.identity)
             clean = self.net.enlarged(schedule.clean(noisy, noise, time))
-            terms = self.guidance.terms(laid(self.protected, clean, self.where), time / len(schedule))
+            terms = self.guidance.terms(laid(self.protected, clean, self.where), schedule.clock(time))
             if terms:
                 kept = schedule.share(time, noisy)
                 noise = noise + self.guidance.correction(terms, noisy, noise.detach(), kept)
@@ -137,13 +136,14 @@ def denoise(
 
     A snapshot shows the face that the network predicts by then, in the photo; the last one is the result. Pixels
     outside the mask keep their exact values. The same faces, settings and seed give the same. `recognisers` guide and
-    so count as attacked, as does the one that the network listens to. Raises at once: FaceError for other crops or
-    without a face, MethodError for settings out of range, and for a judge or an untrained network that shall guide.
+    so count as attacked, as does the one that the network listens to. Guidance takes gradients: not to be iterated
+    under `torch.inference_mode`. Raises at once FaceError for other crops or without a face, and MethodError for
+    settings out of range or where a judge or an untrained network shall guide.
     """
     for pixels in (protected, replacing):
         if tuple(pixels.shape) != (1, 3, SIDE, SIDE):
             raise FaceError(f"Faces are swapped in crops (1, 3, {SIDE}, {SIDE}), not {tuple(pixels.shape)}.")
-    times = settings.times(len(net.schedule))
+    times = settings.times(net.schedule)
     protected, replacing = (pixels.detach().to(net.device) for pixels in (protected, replacing))
     where = face_mask(protected) * net.reach().to(protected)
     guidance = Guidance(protected, replacing, recognisers, settings.weights, gaze)

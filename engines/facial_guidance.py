@@ -4,7 +4,8 @@ The losses are the release's, but for this. It guides by one ArcFace, here by th
 them the face on black; here the protected photo lies around it, as it will in the result. Its parsing loss compares
 scores, here the parser's soft classes are compared. It mixes the predicted face with x_t before it looks; here the
 prediction alone is looked at. Its small squared error against the whole target, and the random cuts that its ArcFace
-sees, are left out. The weights are ours, for 64 pixels and some 25 steps of DDIM, by the size of the gradients.
+sees, are left out. The weights are ours, for 64 pixels and some 25 steps of DDIM, tried with a Gaussian guess in place
+of a trained network: likeness to the replacing face rose from 0.30 to 0.50 for the surrogates that guided.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from engines.recognise import Recogniser
 
 Gaze = Callable[[Tensor], Tensor]
 """A differentiable gaze network: a face (1, 3, 128, 128) in [0, 1], cut as CELEBA128 -> directions, of any shape."""
-LOOKS = (0.1, 0.5)  # gaze is asked for between these shares of all time steps, as the release does
+LOOKS = (0.1, 0.5)  # gaze is asked for while the schedule's clock is between these, as the release does
 SHOWN = [CLASSES.index(name) for name in FACE]
 
 
@@ -67,8 +68,8 @@ class Guidance:
         """Whether anything is asked for."""
         return bool(self.recognisers) or self.parts is not None or self.gaze is not None
 
-    def terms(self, face: Tensor, share: float) -> dict[str, Tensor]:
-        """The weighted losses of a predicted face in its photo at the time step that is `share` of all: scalars."""
+    def terms(self, face: Tensor, clock: float) -> dict[str, Tensor]:
+        """The weighted losses of a predicted face in its photo, at a time by the schedule's clock: scalars."""
         found = {}
         if self.recognisers:
             likeness = [
@@ -77,7 +78,7 @@ class Guidance:
             found["identity"] = self.weights.identity * (1 - torch.stack(likeness).mean())
         if self.parts is not None:
             found["parsing"] = self.weights.parsing * (soft_parts(face) - self.parts).abs().mean((0, 2, 3)).sum()
-        if self.gaze is not None and self.look is not None and LOOKS[0] < share < LOOKS[1]:
+        if self.gaze is not None and self.look is not None and LOOKS[0] < clock < LOOKS[1]:
             found["gaze"] = self.weights.gaze * (self.gaze(face) - self.look).abs().mean()
         return found
 

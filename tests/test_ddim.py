@@ -42,6 +42,17 @@ def test_clean_and_noise_take_back_what_noising_did():
     assert torch.equal(schedule.noised(clean, noise, -1), clean)
 
 
+def test_the_clock_is_the_linear_schedule_s():
+    linear, cosine = Schedule.linear(), Schedule.cosine()
+    assert [linear.clock(t) for t in (0, 299, 999)] == pytest.approx([0.001, 0.3, 1])
+    assert [linear.at(share) for share in (0, 0.3, 0.75, 1)] == [0, 299, 749, 999]
+    for t in (50, 400, 800, 950):
+        same = linear.kept[linear.at(cosine.clock(t))]
+        assert float(same) == pytest.approx(float(cosine.kept[t]), rel=0.03)
+    assert cosine.clock(999) == 1 and cosine.at(1.0) == 999
+    assert all(cosine.clock(cosine.at(share)) <= share + 1e-9 for share in (0.1, 0.5, 0.9))
+
+
 def test_time_steps_lie_evenly_and_end_at_nought():
     assert spaced(9, 4) == [9, 6, 3, 0] and spaced(749, 1) == [749] and spaced(2, 3) == [2, 1, 0]
     assert len(set(spaced(749, 749))) == 749

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from engines import diffface_network, recognise
 from engines.checkpoints import CheckpointError, checkpoint, registry_file
-from engines.ddim import Schedule, spaced
+from engines.ddim import Schedule
 from engines.diffface import Sampler, Settings, denoise, face_mask, laid, swap
 from engines.diffface_network import KINDS, SIDE, DiffFace, available, diffface
 from engines.face import CELEBA128, FaceError, align, ffhq
@@ -93,23 +93,30 @@ def test_what_lies_around_travels_to_the_photo_and_the_mask_grows(net, faces, mo
     seen: list[torch.Tensor] = []
     own = Sampler.bent
     monkeypatch.setattr(Sampler, "bent", lambda self, noisy, time: seen.append(noisy) or own(self, noisy, time))
-    snapshots = list(denoise(*faces, net, settings=dataclasses.replace(ALONE, steps=6), seed=3))
+    settings = dataclasses.replace(ALONE, steps=6)
+    snapshots = list(denoise(*faces, net, settings=settings, seed=3))
     assert [(s.step, s.steps) for s in snapshots] == [(k, 6) for k in range(1, 7)]
     noise = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
     target = 2 * net.shrunk(faces[0]).clamp(0, 1) - 1
     far = (net.shrunk(face_mask(faces[0])).clamp(0, 1) == 0).expand_as(target)
-    for noisy, time in zip(seen, spaced(749, 6), strict=True):
+    times = settings.times(net.schedule)
+    for noisy, time in zip(seen, times, strict=True):
         torch.testing.assert_close(noisy[far], net.schedule.noised(target, noise, time)[far])
-    torch.testing.assert_close(seen[1], net.schedule.noised(target, noise, 599))  # strength 0 in the first step
+    around = net.schedule.noised(target, noise, times[1])  # after the first step the mask has no strength yet
+    torch.testing.assert_close(seen[1], around, atol=5e-3, rtol=0)
+    assert (seen[-1] - net.schedule.noised(target, noise, times[-1])).abs().max() > 0.1
 
 
-def test_the_mask_s_strength_is_the_release_s():
-    settings = Settings()
+def test_the_mask_s_strength_and_the_first_step_are_the_release_s():
+    settings, linear = Settings(), Schedule.linear()
     for index in range(74, -1, -1):  # of its 100 time steps, 25 skipped
         expected = min(1, (75 - (index + 1)) / (75 - 30))
-        assert settings.strength(index, 100) == pytest.approx(expected)
-    assert settings.times(1000)[0] == 749 and settings.times(1000)[-1] == 0
-    assert Settings(skipped=0.5, full=1.0).strength(499, 1000) == 0
+        assert settings.strength((index + 1) / 100) == pytest.approx(expected)
+    assert settings.times(linear)[0] == 749 and settings.times(linear)[-1] == 0
+    cosine = Schedule.cosine()
+    first = settings.times(cosine)[0]
+    assert first > 900 and float(cosine.kept[first] / linear.kept[749]) == pytest.approx(1, abs=0.1)
+    assert Settings(skipped=0.5, full=1.0).strength(0.5) == 0
 
 
 def test_the_same_seed_gives_the_same_face_and_another_another(net, faces, vgg):
@@ -209,8 +216,8 @@ def test_crops_of_another_size_and_settings_out_of_range_are_refused_at_once(net
     for settings in (Settings(skipped=1.0), Settings(skipped=-0.1), Settings(full=1.5)):
         with pytest.raises(MethodError, match="share"):
             denoise(*faces, net, settings=settings)
-    for steps in (0, 751):
-        with pytest.raises(MethodError, match="ask for 1 to 750"):
+    for steps in (0, 990):
+        with pytest.raises(MethodError, match="ask for 1 to 96"):
             denoise(*faces, net, settings=Settings(steps))
 
 
