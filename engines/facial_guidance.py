@@ -4,8 +4,8 @@ The losses are the release's, but for this. It guides by one ArcFace, here by th
 them the face on black; here the protected photo lies around it, as it will in the result. Its parsing loss compares
 scores, here the parser's soft classes are compared. It mixes the predicted face with x_t before it looks; here the
 prediction alone is looked at. Its small squared error against the whole target, and the random cuts that its ArcFace
-sees, are left out. The weights are ours, for 64 pixels and some 25 steps of DDIM, tried with a Gaussian guess in place
-of a trained network: likeness to the replacing face rose from 0.30 to 0.50 for the surrogates that guided.
+sees, are left out. The weights are ours, for 64 pixels and some 25 steps of DDIM, tried with a Gaussian guess in
+place of a trained network: likeness to the replacing face rose from 0.30 to 0.49 for the surrogates that guided.
 """
 
 from __future__ import annotations
