@@ -390,6 +390,7 @@ def test_a_wall_of_forgeries_is_built_enlarged_changed_and_stopped(browser):
         assert f"of {len(manipulate.available())} forgers" in page.inner_text("#lv-forge-verdict")
         page.click("#lv-wall [data-forger=hisd]")
         page.wait_for_selector("#lv-closer-line:has-text('HiSD')", timeout=MINUTE)
+        page.wait_for_timeout(1500)  # the page glides to the pair
         assert page.evaluate("document.documentElement.scrollWidth") <= 390 and not overflowing(page)
         with page.expect_download(timeout=MINUTE) as download:
             page.click("#lv-wall-download")

@@ -331,6 +331,8 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
         "judges",
         "identity",
         "key",
+        "words",
+        "watermark",
     ]
     names = [part["parameter_name"] for part in endpoints["/reveal"]["parameters"]]
     assert names == ["photo", "key", "claim", "method"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from engines import recognise
 from engines.face import ARCFACE112, CELEBA128, FaceError, align, retarget
@@ -154,6 +155,14 @@ def test_a_crop_without_a_face_is_refused(faces, value):
         swap(faces[0], torch.full((1, 3, SIDE, SIDE), value))
 
 
-def test_a_crop_of_another_size_is_refused(faces):
-    with pytest.raises(FaceError, match=r"crops \(1, 3, 128, 128\), not \(1, 3, 64, 64\)"):
-        swap(faces[0], torch.rand(1, 3, 64, 64))
+def test_a_crop_of_another_shape_is_refused(faces):
+    with pytest.raises(FaceError, match=r"square crops \(1, 3, S, S\), not \(1, 3, 64, 80\)"):
+        swap(faces[0], torch.rand(1, 3, 64, 80))
+
+
+def test_faces_of_other_sizes_are_swapped_alike(faces, mask):
+    large = [F.interpolate(face, (200, 200), mode="bicubic", align_corners=False).clamp(0, 1) for face in faces]
+    made = swap(large[0], faces[1])
+    assert made.shape == large[0].shape
+    seen = F.interpolate(made, (128, 128), mode="bilinear", antialias=True, align_corners=False)
+    assert float((seen - mask).abs().mean()) < 0.03

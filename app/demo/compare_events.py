@@ -114,7 +114,7 @@ class CompareEvents:
         session.comparing = fresh
         job = Comparison(self._people(session), asked, far=far, identities=session.identities)
         yield {**self._blank(), view.status: scoreboard.said("Starting."), **self._busy(True)}
-        end = scoreboard.said("Done.")
+        end, whole = scoreboard.said("Done."), {}
         try:
             with closing(compare(self.runtime, job, fresh.stop.is_set)) as work:
                 for item in work:
@@ -125,10 +125,12 @@ class CompareEvents:
                         yield self._hung(fresh, blind, natural)
             if fresh.stop.is_set():
                 end = scoreboard.said(STOPPED)
-            yield {**self._packed(session, fresh), view.link: entries.link(chosen or [], far)}
+            packed = {**self._packed(session, fresh), view.link: entries.link(chosen or [], far)}
+            whole = {**self._hung(fresh, blind, natural), **packed} if fresh.cells else {}
         except Exception as error:
             end = scoreboard.alert(sentence(error))
-        yield {view.status: end, **self._busy(False)}
+        # All in one: what is shown for the first time may miss values that came with its showing.
+        yield {**whole, view.status: end, **self._busy(False)}
 
     def cancel(self, request: gr.Request) -> Updates:
         """Throw the switch."""

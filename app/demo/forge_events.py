@@ -113,7 +113,7 @@ class ForgeEvents:
         forging.stop.set()
         stop = forging.stop = threading.Event()
         yield {view.status: scoreboard.said("Forging."), **_buttons(view, busy=True)}
-        end = scoreboard.said(STOPPED)
+        end, whole = scoreboard.said(STOPPED), {}
         try:
             made = self._made(forging, given)
             tiles: list[Tile] = []
@@ -122,13 +122,15 @@ class ForgeEvents:
                     if isinstance(item, Wall):
                         forging.wall = item
                         end = scoreboard.said(f"Done in {item.seconds:.1f} s.")
-                        yield self._finished(session, item, made)
+                        whole = self._finished(session, item, made)
+                        yield whole
                     else:
                         tiles.append(item)
                         yield {view.wall: wall.tiles(tiles, len(manipulate.available()) - len(tiles))}
         except Exception as error:
             end = scoreboard.alert(sentence(error))
-        yield {view.status: end, **self._rest(forging)}
+        # Said again: what is shown for the first time may miss the values that come with its showing.
+        yield {**whole, view.status: end, **self._rest(forging)}
 
     def cancel(self, request: gr.Request) -> Updates:
         """Throw the switch."""
