@@ -6,7 +6,7 @@ FACES ?= 2
 DATA ?= ../shared/data
 
 # `make workbench` is where user studies are designed, answered and read.
-.PHONY: setup demo workbench test lint bench-tipim bench-panel clean
+.PHONY: setup demo workbench test lint bench-tipim bench-panel bench-scale clean
 
 setup: $(VENV)/.ready
 
@@ -41,6 +41,9 @@ bench-tipim: $(VENV)/.ready
 
 bench-panel: $(VENV)/.ready
 	$(BIN)/python -m app bench panel
+
+bench-scale: $(VENV)/.ready
+	$(BIN)/python -m app bench scale
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

@@ -12,6 +12,7 @@ from bundled import faults
 ROOT = Path(__file__).resolve().parents[1]
 UI = {"gradio", "streamlit"}
 DEVELOPMENT = {"frbench", "onnxruntime"}  # imported where they are there; requirements-dev.txt has them
+CLUSTER = {"ray", "datasets"}  # likewise; requirements-cluster.txt has them
 
 
 def imports(path: Path) -> set[str]:
@@ -109,6 +110,6 @@ def test_every_direct_import_is_pinned_in_the_requirements():
     pinned = {re.split(r"\[|==", line)[0].lower().replace("_", "-") for line in lines if "==" in line}
     owners = packages_distributions()
     used = {name for folder in ("engines", "app") for path in sources(folder) for name in roots(path)}
-    used -= {*sys.stdlib_module_names, "engines", "app", *DEVELOPMENT}
+    used -= {*sys.stdlib_module_names, "engines", "app", *DEVELOPMENT, *CLUSTER}
     missing = {n for n in used if not pinned & {owner.lower().replace("_", "-") for owner in owners.get(n, [n])}}
     assert not missing, missing

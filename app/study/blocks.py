@@ -18,10 +18,11 @@ class Words:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of anything that has a text, under `head`."""
+    """Rows of anything that has a text, under `head`. `marked`: the places of columns to be told apart."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
+    marked: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from html import escape
+from itertools import count
 
 from app.study.analysis import Analysis
 from app.study.blocks import Figure, Section, Table, Words
@@ -14,6 +16,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8793a555; vertical-align: top; }
 td { overflow-wrap: anywhere; }
+.marked { background: #d9770622; font-style: italic; }
 .banner { border: 2px solid #d97706; padding: .6rem 1rem; font-weight: 600; }
 """
 
@@ -45,20 +48,30 @@ class _Page:
 
 
 def _table(part: Table) -> str:
-    titles = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in part.head)
-    lines = ("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in part.rows)
+    titles = _cells(part.head, '<th scope="col"{}>{}</th>', part.marked)
+    lines = ("<tr>" + _cells(row, "<td{}>{}</td>", part.marked) + "</tr>" for row in part.rows)
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _cells(values: Iterable[object], form: str, marked: tuple[int, ...]) -> str:
+    marks = (' class="marked"' if place in marked else "" for place in count())
+    return "".join(form.format(mark, escape(str(value))) for value, mark in zip(values, marks, strict=False))
 
 
 def html_report(analysis: Analysis, title: str, protocol_hash: str, offline: bool = False) -> str:
     """The page as text. `offline` carries Plotly inside (about 5 MB); otherwise it comes from Plotly's CDN, with a
     checksum. All text that comes from the study (title, conditions, labels, rater ids) is escaped."""
+    banner = "Simulated raters: an example, and no evidence about people." if analysis.simulated else ""
+    return html_page(sections(analysis, protocol_hash), title, banner, offline)
+
+
+def html_page(parts: Iterable[Section], title: str, banner: str = "", offline: bool = False, style: str = "") -> str:
+    """Sections of any result as a page, `banner` above them, `style` after ours; every text is escaped."""
     page = _Page(offline)
-    banner = '<p class="banner">Simulated raters: an example, and no evidence about people.</p>\n'
-    parts = "\n".join(page.section(section) for section in sections(analysis, protocol_hash))
-    body = f"<h1>{escape(title)}</h1>\n{banner if analysis.simulated else ''}{parts}"
+    above = f'<p class="banner">{escape(banner)}</p>\n' if banner else ""
+    body = f"<h1>{escape(title)}</h1>\n{above}" + "\n".join(page.section(section) for section in parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>\n{body}\n</body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}{style}</style></head>\n<body>\n{body}\n</body></html>\n"
     )
