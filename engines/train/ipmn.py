@@ -6,9 +6,10 @@
 
 The initial phase trains H, R and D (Eq. 10), the reversible one f (Eq. 19) through the 8-bit file, the enhanced one
 first stealing models, then R (Eq. 23). Every phase starts from the moving average of the one before. `--imn` is the
-baseline without watermark. `--take FOLDER` starts from another training's networks: with --initial 0 --reversible 0
---enhance 0 --thieves res9 another thief steals the finished service (Table 10). Started again with the same --out it
-goes on after the last checkpoint; every draw depends on seed and step alone.
+baseline without watermark, `--hidden` the one with HiDDeN in place of H and R. `--take FOLDER` starts from another
+training's networks: with --initial 0 --reversible 0 --enhance 0 --thieves res9 another thief steals the finished
+service (Table 10). Started again with the same --out it goes on after the last checkpoint; every draw depends on
+seed and step alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.checkpoints import CheckpointError
+from engines.nets.hidden import BITS, Hidden
 from engines.nets.ipmn import Discriminator, Ipmn
 from engines.nets.stealing import THIEVES, thief
 from engines.train import kept
@@ -33,7 +35,7 @@ from engines.train.datasets import DataError
 from engines.train.forger_terms import Terms, started, total
 from engines.train.ipmn_held_out import held_out
 from engines.train.ipmn_losses import Network
-from engines.train.ipmn_marks import drawn_marks
+from engines.train.ipmn_marks import drawn_bits, drawn_marks
 from engines.train.ipmn_masks import Faces, Source, Swapped, Whole
 from engines.train.ipmn_perceptual import vgg
 from engines.train.ipmn_recipe import CONFIGS, PHASES, Recipe
@@ -47,17 +49,16 @@ class Training(Stages):
     """One training: state, a step at a time, checkpoints and pictures in a folder."""
 
     def __init__(self, recipe: Recipe, faces: Source, features: Network, folder: Path, device: str = "cpu"):
-        if recipe.batch % 2 or len(faces) < recipe.batch:
-            raise DataError(f"A batch of {recipe.batch} needs to be even and at most all {len(faces)} faces.")
+        if recipe.batch % 2 or len(faces) < recipe.faces(0):
+            raise DataError(f"A batch of {recipe.faces(0)} needs to be even and at most all {len(faces)} faces.")
         self.recipe, self.faces, self.features = recipe, faces, features
         self.folder, self.device = Path(folder), device
         torch.manual_seed(recipe.seed)
-        self.net = Ipmn(recipe.sizes).to(device)
+        self.net = (Hidden if recipe.hidden else Ipmn)(recipe.sizes).to(device)
         self.critic = started(Discriminator(recipe.sizes.critic)).to(device)
         self.thieves = nn.ModuleList(thief(kind, recipe.thief) for kind in recipe.thieves).to(device)
-        rng = np.random.default_rng(recipe.seed)
-        self.stolen = drawn_marks(len(self.thieves), recipe.sizes.side, rng).to(device)
-        self.average = copy.deepcopy(self.net).requires_grad_(False)
+        self.stolen = self.marks(len(self.thieves), np.random.default_rng(recipe.seed)).to(device)
+        self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
         self._enter(recipe.stage(0))
         self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
         self._resume()
@@ -68,7 +69,7 @@ class Training(Stages):
         return self.recipe.stage(max(0, self.done - 1))
 
     def _enter(self, stage: int) -> None:
-        """What moves in a phase, and its optimisers."""
+        """What moves in a phase, and its optimisers; what does not is as in use, for HiDDeN's BatchNorm."""
         net = self.net
         parts: tuple[list[nn.Module], ...] = (
             [net.embedder, net.extractor],
@@ -77,9 +78,9 @@ class Training(Stages):
             [net.extractor],
         )
         for still in (net, self.thieves):
-            still.requires_grad_(False)
+            still.requires_grad_(False).eval()
         for part in parts[stage]:
-            part.requires_grad_(True)
+            part.requires_grad_(True).train()
         both = ([p for part in parts[stage] for p in part.parameters()], list(self.critic.parameters()))
         rate = self.recipe.rates[stage]
         self.optimisers = [torch.optim.Adam(part, lr=rate, betas=(0.9, 0.999)) for part in both]
@@ -87,7 +88,8 @@ class Training(Stages):
     def take(self, folder: Path) -> None:
         """Start from the networks of another training of the same sizes; DataError where it holds none."""
         found = kept.read(folder, self.device)
-        if found is None or found.get("sizes") != self.recipe.kept["sizes"]:
+        own = self.recipe.kept
+        if found is None or any(found.get(name, False) != own[name] for name in ("sizes", "hidden")):
             raise DataError(f"{Path(folder).name} holds no training of these sizes: train it first.")
         if not self.done:
             self.net.load_state_dict(found["average"])
@@ -126,14 +128,20 @@ class Training(Stages):
         """Faces and watermarks on the training's device."""
         return Batch(*(value.to(self.device) for value in (*faces, marks)))
 
+    def marks(self, count: int, rng: np.random.Generator) -> Tensor:
+        """So many watermarks as the network takes them: pictures (count, 3, S, S), or HiDDeN's bits (count, L)."""
+        recipe = self.recipe
+        return drawn_bits(count, BITS, rng) if recipe.hidden else drawn_marks(count, recipe.sizes.side, rng)
+
     def draw(self, step: int) -> Batch:
         """A step's faces, half of them mirrored, each watermark for two of them."""
         rng = np.random.default_rng((self.recipe.seed, step))
-        count, side = self.recipe.batch, self.recipe.sizes.side
+        count, side = self.recipe.faces(step), self.recipe.sizes.side
         faces = self.faces.take(rng.choice(len(self.faces), count, replace=False), side)
         mirrored = torch.from_numpy(rng.random(count) < 0.5)[:, None, None, None]
         faces = Faces(*(torch.where(mirrored, pixels.flip(-1), pixels) for pixels in faces))
-        marks = drawn_marks(count // 2, side, rng).repeat(2, 1, 1, 1)
+        marks = self.marks(count // 2, rng)
+        marks = torch.cat([marks, marks])
         torch.manual_seed(int(rng.integers(2**62)))
         return self.batch(faces, marks)
 
@@ -188,7 +196,9 @@ def main() -> None:
     parser.add_argument("--held-out", type=Path, help="the same of the test faces")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--take", type=Path, help="folder of another training, to start from its networks")
-    parser.add_argument("--imn", action="store_true", help="the baseline without watermark: one phase alone")
+    baseline = parser.add_mutually_exclusive_group()
+    baseline.add_argument("--imn", action="store_true", help="the baseline without watermark: one phase alone")
+    baseline.add_argument("--hidden", action="store_true", help="the baseline with HiDDeN's bits as the watermark")
     parser.add_argument("--thieves", nargs="+", choices=list(THIEVES), help="stealing models of the enhanced phase")
     parser.add_argument("--half", action="store_true", default=None, help="train dense sub-networks in bfloat16")
     for name in (*PHASES, "batch"):
@@ -198,7 +208,8 @@ def main() -> None:
     args = parser.parse_args()
     asked = {name: getattr(args, name) for name in (*PHASES, "batch", "half")}
     asked |= {"thieves": tuple(args.thieves) if args.thieves else None, "seed": args.seed}
-    recipe = replace(CONFIGS[args.config], **{name: value for name, value in asked.items() if value is not None})
+    recipe = CONFIGS[args.config].with_hidden() if args.hidden else CONFIGS[args.config]
+    recipe = replace(recipe, **{name: value for name, value in asked.items() if value is not None})
     recipe = recipe.without_mark() if args.imn else recipe
     try:
         train, test = (Celeba.read(args.data, split) for split in ("train", "test"))

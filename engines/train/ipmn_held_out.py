@@ -12,8 +12,8 @@ from torchvision.utils import save_image
 
 from engines.marks import blank, extracted, nc
 from engines.measure import psnr, ssim
-from engines.train.ipmn_losses import Network
-from engines.train.ipmn_marks import drawn_marks
+from engines.nets.hidden import read
+from engines.nets.ipmn import Ipmn
 from engines.train.ipmn_masks import Source
 from engines.train.ipmn_stages import Batch, Service
 from engines.train.quantise import rounded
@@ -32,7 +32,8 @@ def held_out(training: Training, test: Source, faces: int = 48, part: int = 8) -
 
     "psnr"/"ssim" of p (x_p, x'_p), wmf (x_wm, x_wmf), wm' (x_wm, x'_wm) and m (x_m, x_wm), in dB and at most 1;
     "nc" and "sr" (SR_E) of R's reading of wm, wmf, wm' and sm; "blank": the share of x_m, x_p and x'_p that R reads
-    as blank.
+    as blank. With HiDDeN, which knows no blank, "nc" and "sr" are those of its bits (`engines.nets.hidden.read`),
+    and "bits" is the share of them that are right.
     """
     rows: Rows = defaultdict(list)
     shown = []
@@ -40,7 +41,7 @@ def held_out(training: Training, test: Source, faces: int = 48, part: int = 8) -
     torch.manual_seed(0)
     faces, side = min(faces, len(test)), training.recipe.sizes.side
     index = np.arange(faces) * (len(test) // faces)
-    marks = drawn_marks(faces, side, np.random.default_rng(0))
+    marks = training.marks(faces, np.random.default_rng(0))
     for start in range(0, faces, part):
         batch = training.batch(test.take(index[start : start + part], side), marks[start : start + part])
         shown.append(_measured(training, batch, rows))
@@ -63,16 +64,18 @@ def _measured(training: Training, batch: Batch, rows: Rows) -> list[Tensor]:
         sources = {"wmf": served.masked, "wm'": served.marked}
         unmarked.append(served.protected)
         shown += [served.masked, served.protected]
+    found = []
     if marked:
         _alike(rows, "m", carrier, batch.mask)
-        shown.append(batch.watermark)
-        shown += [_read(net.extract, rows, name, seen, batch.watermark) for name, seen in sources.items()]
+        found = [batch.watermark, *(_read(net, rows, *source, batch.watermark) for source in sources.items())]
+    if marked and not training.recipe.hidden:
         rows["blank"] += [blank(net.extract(picture)) for picture in unmarked]
     if marked and stage >= 2:
-        thief, watermark = training.robbed()
+        thief, watermark = training.robbed(len(batch.mask))
         simulated = rounded(thief(batch.protected, batch.replacing))
-        shown += [simulated, _read(net.extract, rows, "sm", simulated, watermark.expand_as(simulated))]
-    return shown
+        shown.append(simulated)
+        found.append(_read(net, rows, "sm", simulated, watermark))
+    return shown if training.recipe.hidden else shown + found
 
 
 def _restored(rows: Rows, batch: Batch, carrier: Tensor, served: Service) -> None:
@@ -86,8 +89,11 @@ def _alike(rows: Rows, name: str, one: Tensor, two: Tensor) -> None:
     rows[f"ssim {name}"].append(ssim(one, two))
 
 
-def _read(extract: Network, rows: Rows, name: str, pictures: Tensor, watermark: Tensor) -> Tensor:
-    found = extract(pictures)
+def _read(net: Ipmn, rows: Rows, name: str, pictures: Tensor, watermark: Tensor) -> Tensor:
+    found = net.extract(pictures)
+    if watermark.ndim == 2:
+        found = read(found)
+        rows[f"bits {name}"].append((found == watermark).float())
     rows[f"nc {name}"].append(nc(found, watermark))
     rows[f"sr {name}"].append(extracted(found, watermark))
     return found

@@ -97,6 +97,18 @@ def extracting(found: Tensor, watermark: Tensor, unmarked: Tensor, weights: Weig
     }
 
 
+def hidden(marked: Tensor, mask: Tensor, found: Tensor, bits: Tensor, critic: Network, weights: Weights) -> Terms:
+    """What HiDDeN lowers in place of Eq. 10 (Zhu et al., Sec. 3), weighted: picture, critic and message.
+
+    `found` and `bits` are (N, L). Of unmarked masks it asks nothing, nor that features be alike.
+    """
+    return {
+        "bs": weights.wemd * weights.bs * basic(marked, mask),
+        "adv": weights.wemd * weights.adv * adversarial(critic(marked)),
+        "wm": weights.wext * weights.wm * reconstruction(found, bits),
+    }
+
+
 def initial(embedded: Terms, read: Terms) -> Tensor:
     """ℓ_IP, Eq. 10, from the weighted terms of `embedding` and `extracting`."""
     return total([*embedded.values(), *read.values()])

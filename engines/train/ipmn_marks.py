@@ -1,4 +1,4 @@
-"""Watermarks as IPMN's training draws them: words, shapes and blotches of colour on black."""
+"""Watermarks as IPMN's training draws them: words, shapes and blotches of colour on black; for HiDDeN, bits."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def drawn_marks(count: int, size: int, rng: np.random.Generator) -> Tensor:
     """So many watermarks, (count, 3, size, size) in [0, 1]: half of them words, the others shapes or blotches."""
     kinds = (_words, _words, _shapes, _blotches)
     return torch.cat([kinds[rng.integers(len(kinds))](size, rng) for _ in range(count)])
+
+
+def drawn_bits(count: int, bits: int, rng: np.random.Generator) -> Tensor:
+    """So many messages for HiDDeN, (count, bits) of 0 or 1."""
+    return torch.from_numpy(rng.integers(2, size=(count, bits))).float()
 
 
 def _colour(rng: np.random.Generator) -> tuple[float, float, float]:

@@ -11,14 +11,17 @@ from engines.nets.ipmn import Ipmn, random_matrix
 from engines.nets.stealing import Thief
 from engines.train import ipmn_losses as losses
 from engines.train.forger_terms import Terms
-from engines.train.ipmn_losses import Network
+from engines.train.ipmn_losses import Network, Weights
 from engines.train.ipmn_recipe import Recipe
 from engines.train.quantise import exported, rounded
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A step's x_p, x_m, x_r and w, each (N, 3, S, S) in [0, 1]; the two halves of `watermark` are the same."""
+    """A step's x_p, x_m, x_r and w, each (N, 3, S, S) in [0, 1]; the two halves of `watermark` are the same.
+
+    With HiDDeN `watermark` is bits (N, L).
+    """
 
     protected: Tensor
     mask: Tensor
@@ -62,21 +65,28 @@ class Stages:
         return self.net.marked(batch.mask, batch.watermark) if self.recipe.mark else batch.mask
 
     def _initial(self, batch: Batch) -> Terms:
-        """Eq. 10: H and R together, then D."""
-        recipe, mask = self.recipe, batch.mask
-        marked = self.net.marked(mask, batch.watermark)
-        self.critic.requires_grad_(False)
+        """Eq. 10: H and R, or HiDDeN's two networks, together, then D."""
+        recipe, marked = self.recipe, self.net.marked(batch.mask, batch.watermark)
         weights = replace(recipe.weights, wemd=recipe.weights.wemd * recipe.embedding_at(self.done))
-        terms = losses.embedding(marked, mask, self.features, self.critic, weights)
+        self.critic.requires_grad_(False)
+        terms = (self._hidden_terms if recipe.hidden else self._initial_terms)(batch, marked, weights)
         self.critic.requires_grad_(True)
+        self._update(0, terms)
+        judged = {"d": losses.told_apart(self.critic(batch.mask), self.critic(marked.detach()))}
+        self._update(1, judged)
+        return terms | judged
+
+    def _initial_terms(self, batch: Batch, marked: Tensor, weights: Weights) -> Terms:
+        recipe, mask = self.recipe, batch.mask
+        terms = losses.embedding(marked, mask, self.features, self.critic, weights)
         seen = exported(marked) + recipe.noise * torch.randn_like(marked)
         unmarked = rounded(mask) + recipe.noise * torch.randn_like(mask)
         found = self.net.extract(torch.cat([seen, unmarked]))
-        terms |= losses.extracting(found[: len(mask)], batch.watermark, found[len(mask) :], recipe.weights)
-        self._update(0, terms)
-        judged = {"d": losses.told_apart(self.critic(mask), self.critic(marked.detach()))}
-        self._update(1, judged)
-        return terms | judged
+        return terms | losses.extracting(found[: len(mask)], batch.watermark, found[len(mask) :], weights)
+
+    def _hidden_terms(self, batch: Batch, marked: Tensor, weights: Weights) -> Terms:
+        found = self.net.extract(exported(marked))
+        return losses.hidden(marked, batch.mask, found, batch.watermark, self.critic, weights)
 
     def _reversible(self, batch: Batch) -> Terms:
         """Eq. 19, through the 8-bit file and with a random matrix in place of the lost one."""
@@ -98,15 +108,15 @@ class Stages:
             restored = net.take_off(masked, random_matrix(masked, spread=self.recipe.spread))
         return Service(masked, *(rounded(picture) for picture in restored))
 
-    def robbed(self) -> tuple[Thief, Tensor]:
-        """The thief whose turn it is, and the watermark (1, 3, S, S) of the service that it learns from."""
+    def robbed(self, count: int) -> tuple[Thief, Tensor]:
+        """The thief whose turn it is, and the watermark of the service that it learns from, `count` times."""
         turn = self.done % len(self.thieves)
-        return self.thieves[turn], self.stolen[turn : turn + 1]  # type: ignore[return-value]
+        return self.thieves[turn], self.stolen[turn].expand(count, *self.stolen.shape[1:])  # type: ignore[return-value]
 
     def _steal(self, batch: Batch) -> Terms:
         """Eq. 9 by ℓ2: a thief learns what the service with its watermark answers."""
-        thief, watermark = self.robbed()
-        theirs = Batch(batch.protected, batch.mask, batch.replacing, watermark.expand_as(batch.mask))
+        thief, watermark = self.robbed(len(batch.mask))
+        theirs = replace(batch, watermark=watermark)
         answered = self.service(self.net, theirs).masked
         terms = {"steal": losses.l2(thief(batch.protected, batch.replacing), answered)}
         self._update(0, terms)
@@ -114,13 +124,13 @@ class Stages:
 
     def _enhance(self, batch: Batch) -> Terms:
         """Eq. 23: R alone. In Eq. 26 x'_wm goes with x_wmf, and each x_sm with another of the same thief."""
-        thief, watermark = self.robbed()
+        thief, watermark = self.robbed(len(batch.mask))
         served = self.service(self.net, batch)
         with torch.no_grad():
             simulated = rounded(thief(batch.protected, batch.replacing))
         pictures = (served.marked, simulated, served.masked, batch.mask, batch.protected, served.protected)
         back, stolen, sent, *unmarked = self.net.extract(torch.cat(pictures)).chunk(len(pictures))
-        watermarks = (batch.watermark, watermark.expand_as(batch.mask), batch.watermark)
+        watermarks = (batch.watermark, watermark, batch.watermark)
         alike = ((back, sent), (stolen, stolen.roll(1, 0)))
         terms = losses.enhanced((back, stolen, sent), watermarks, unmarked, alike, self.recipe.weights)
         self._update(0, terms)
