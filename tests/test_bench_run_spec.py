@@ -28,7 +28,7 @@ MISTAKES = {
     "two sources": ({"photos": {"folder": "a", "parquet": "b"}}, "give exactly one of"),
     "not a number": ({"photos": {"folder": "a", "limit": "many"}}, "`photos.limit` .*integer"),
     "too small": ({"photos": {"folder": "a", "limit": 0}}, "`photos.limit` .*greater than or equal to 1"),
-    "far": (PHOTOS | {"far": 0.5}, "`far` .*0.01 or 0.001"),
+    "far": (PHOTOS | {"far": 0.5}, "`far` .*known at 0.01 and 0.001: choose"),
     "person": (PHOTOS | {"against": "another photo"}, "against needs `photos.person`"),
     "gallery": (PHOTOS | {"gallery": {}}, "needs `photos.person`"),
     "nothing to do": (PHOTOS | {"unprotected": False}, r"add a \[\[methods\]\] table"),

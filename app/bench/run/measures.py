@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,8 +53,10 @@ def _rank(column: str, n: int, inside: bool, rows: pd.DataFrame) -> pd.Series:
     return (among if inside else ~among).astype("float64").where(rank.notna())
 
 
-def _share(id: str, symbol: str, title: str, kind: str, column: str, is_true: bool = True, **more: bool) -> Measure:
-    return Measure(id, symbol, title, kind, partial(_truth, column, is_true), **more)
+def _share(
+    id: str, symbol: str, title: str, kind: str, column: str, is_true: bool = True, higher: bool | None = True
+) -> Measure:
+    return Measure(id, symbol, title, kind, partial(_truth, column, is_true), higher=higher)
 
 
 def _mean(id: str, symbol: str, title: str, kind: str, unit: str = "", higher: bool | None = True) -> Measure:
@@ -122,12 +125,12 @@ def cells(rows: pd.DataFrame, group: str = "") -> list[Cell]:
     """Every figure that the rows hold, in the order in which the rows name their settings."""
     found = []
     for key, part in rows.groupby(CELL, sort=False, dropna=False):
-        named = dict(zip(CELL, (None if pd.isna(value) else value for value in key), strict=True))
+        named: dict[str, Any] = dict(zip(CELL, (None if pd.isna(value) else value for value in key), strict=True))
         failed = int(part["reason"].notna().sum())
         for measure in MEASURES:
             if measure.kind == named["kind"] and (e := of(measure, part)).value is not None:
-                place = [named[name] for name in ("method", "setting", "distortion", "by", "role", "edit")]
-                found.append(Cell(measure, *place, e, failed, group))  # type: ignore[arg-type]
+                place = {name: named[name] for name in ("method", "setting", "distortion", "by", "role", "edit")}
+                found.append(Cell(measure, **place, estimate=e, failed=failed, group=group))
     return found
 
 

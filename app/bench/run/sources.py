@@ -29,7 +29,10 @@ class Row:
 class Source(Protocol):
     """Rows in a fixed order, whose pictures are read one by one."""
 
-    rows: Sequence[Row]
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Every photo."""
+        ...
 
     def read(self, index: int) -> bytes:
         """The file of a photo, as it is stored; an empty one where it cannot be read, which fails as a photo."""

@@ -6,9 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 SOURCES = ("folder", "parquet", "dataset")
+RATES = (0.01, 0.001)
 
 
 class SpecError(ValueError):
@@ -61,7 +62,7 @@ class Targets(Part):
 
     names: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
-    people: int = Field(0, ge=0)
+    people: int = Field(default=0, ge=0)
 
 
 class Gallery(Part):
@@ -95,9 +96,16 @@ class Spec(Part):
     gallery: Gallery | None = None
     against: Literal["itself", "another photo"] = "itself"
     seeds: tuple[int, ...] = Field((0,), min_length=1)
-    far: Literal[0.01, 0.001] = 0.01
+    far: float = 0.01
     format: Literal["PNG", "JPEG"] = "PNG"
     quality: int = Field(95, ge=1, le=100)
+
+    @field_validator("far")
+    @classmethod
+    def _known_rate(cls, value: float) -> float:
+        if value not in RATES:
+            raise ValueError(f"thresholds are known at {' and '.join(map(str, RATES))}: choose one of them")
+        return value
 
     @model_validator(mode="after")
     def _people_are_known(self) -> Spec:
