@@ -63,6 +63,7 @@ class Cluster:
     def start(self) -> None:
         """See Backend. Raises RayError where no cluster answers at the address."""
         ray = self._ray
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that faces are measured here
         if not ray.is_initialized():
             here = {} if self._count is None else {"num_cpus": self._count}
             options: dict[str, Any] = {"address": self._address} if self._address else here
