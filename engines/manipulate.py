@@ -116,6 +116,15 @@ class StyleForger:
         return unsigned(self._net.drawn_from(maps, style.expand(len(pixels), -1), tag)), maps
 
 
+def in_turn(forger: Forger, pixels: Tensor, labels: Tensor, batch: int = 20) -> Tensor:
+    """Each face (N, 3, S, S) in [0, 1] with one edit, the forger's edits in turn; labels (N, 5): the same shape."""
+    out = torch.empty_like(pixels)
+    for k, edit in enumerate(forger.edits[: len(pixels)]):
+        for index in torch.arange(k, len(pixels), len(forger.edits)).split(batch):
+            out[index] = forger.forge(pixels[index], edit, labels[index])
+    return out
+
+
 def check_edit(forger: Forger, edit: str) -> None:
     """CheckpointError names the edits that a forger makes."""
     if edit not in forger.edits:

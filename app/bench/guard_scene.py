@@ -98,13 +98,7 @@ class Bench:
     @torch.no_grad()
     def forged(self, forger: Forger, pixels: Tensor) -> Tensor:
         """What a forger makes of the first len(pixels) faces or of their protected versions, at 8 bits."""
-        out = torch.empty_like(pixels)
-        for k, edit in enumerate(forger.edits):
-            turns = list(range(k, len(pixels), len(forger.edits)))
-            for start in range(0, len(turns), BATCH):
-                index = turns[start : start + BATCH]
-                out[index] = eight_bit(forger.forge(pixels[index], edit, self.faces.labels[index]))
-        return out
+        return eight_bit(manipulate.in_turn(forger, pixels, self.faces.labels, BATCH))
 
     def compared(self, forger: Forger, forged: Tensor) -> dict[str, float]:
         """L2-face, ID similarity and DSR (Sec. IV-A4) of forgeries against the clean ones."""

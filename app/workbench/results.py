@@ -134,7 +134,7 @@ def _on_pictures(source: Source, found: Analysis) -> tuple[Section, ...]:
     for one in maps:
         row = rows[one.name]
         picture = "data:image/png;base64," + b64encode(store().picture(row.sha256)).decode()
-        says = f"{row.photo}, {row.condition}: share of {one.raters} raters who marked each spot"
+        says = f"{row.photo}, {row.condition}: share of the raters ({one.raters}) who marked each spot"
         shown.append(Figure(figures.heat_figure(one, picture), says))
     return (Section("On the pictures", (Words("The most marked pictures first."), *shown)),)
 

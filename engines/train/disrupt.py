@@ -108,13 +108,13 @@ def main() -> None:
     args = parser.parse_args()
     try:
         faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
-        against = bundled("cpu")
+        against = bundled("cpu", faces)
     except (DataError, CheckpointError) as error:
         raise SystemExit(str(error)) from None
     began = time.process_time()
     mark = cmua(against.forgers, batches(faces, args.batches, args.size, args.seed), seed=args.seed)
     seconds = round(time.process_time() - began)
-    found = success(against, lambda pixels: mark, test)
+    found = success(against, {"DSR P": lambda pixels: mark}, test)
     recipe = {"batches": args.batches, "size": args.size, "seed": args.seed, "loss": "output"}
     log = {"recipe": recipe, "device": "cpu", "done": args.batches, "seconds": seconds, "history": [found]}
     kept.write(args.out, {"prior": mark}, {"prior": mark}, log)

@@ -168,7 +168,7 @@ def main() -> None:
     try:
         faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
         recipe = replace(Recipe(), strategy=args.strategy, steps=args.steps)
-        Training(recipe, faces, bundled("cpu"), args.out).run(test)
+        Training(recipe, faces, bundled("cpu", faces), args.out).run(test)
     except (DataError, MethodError, CheckpointError) as error:
         raise SystemExit(str(error)) from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +19,11 @@ from engines.parse import parts
 from engines.recognise import Recogniser
 from engines.train import idm
 from engines.train.celeba import Celeba
-from engines.train.weighting import PRIORS
+from engines.train.pgd import pgd
+from engines.train.weighting import prior_of
 
+Perturb = Callable[[Tensor], Tensor]  # faces (N, 3, S, S) in [-1, 1] -> what is added to them, broadcast
+SLIGHT = 3  # steps of the attack by which α is found
 SURROGATES = ("compact-vgg", "compact-vovnet", "compact-ir-se")
 
 
@@ -34,31 +37,49 @@ class Opponents:
     parse: Callable[[Tensor], Tensor]
 
 
-def bundled(device: str) -> Opponents:
-    """The bundled ones; judges take no part. Raises CheckpointError and MethodError."""
+def bundled(device: str, faces: Celeba) -> Opponents:
+    """The bundled ones, α measured on `faces`; judges take no part. Raises CheckpointError and MethodError."""
     members = tuple(recognise.load(id, device) for id in SURROGATES)
     check_surrogates(members)
     forgers = tuple(manipulate.forger(id, device) for id in FORGERS)
-    return Opponents(forgers, torch.tensor([PRIORS[id] for id in FORGERS]), members, parts)
+    return Opponents(forgers, priors(forgers, faces), members, parts)
+
+
+def priors(forgers: Sequence[Forger], faces: Celeba, count: int = 10, seed: int = 0) -> Tensor:
+    """α of Eq. 12 (K,): how much less than the easiest each forger's output moves (L2) under the same slight PGD."""
+    index = np.random.default_rng(seed).choice(len(faces), count, replace=False)
+    pixels, labels = signed(faces.pixels(index, 128)), _labels(faces, index)
+    moved = []
+    for forger in forgers:
+        still = signed(manipulate.in_turn(forger, unsigned(pixels), labels))
+
+        def distance(some: Tensor, forger: Forger = forger, still: Tensor = still) -> Tensor:
+            return (signed(manipulate.in_turn(forger, unsigned(some), labels)) - still).square().mean()
+
+        delta = pgd(distance, pixels, torch.Generator().manual_seed(seed), steps=SLIGHT)
+        moved.append(float(distance(pixels + delta)))
+    return torch.tensor([prior_of(one, max(moved)) for one in moved])
+
+
+def _labels(faces: Celeba, index: np.ndarray) -> Tensor:
+    return torch.from_numpy(faces.labels(LABELS)[index].astype(np.float32))
 
 
 @torch.no_grad()
 def success(
-    against: Opponents, perturb: Callable[[Tensor], Tensor], test: Celeba, faces: int = 40, device: str = "cpu"
+    against: Opponents, ways: Mapping[str, Perturb], test: Celeba, faces: int = 40, device: str = "cpu"
 ) -> dict[str, float]:
-    """DSR against each forger, over its edits, of x + perturb(x) on people never trained on; the surrogates judge."""
+    """DSR of x + way(x) by way and forger, on people never trained on, an edit a face; the surrogates judge."""
     index = np.arange(faces) * (len(test) // faces)
-    pixels = signed(test.pixels(index, 128)).to(device)
-    labels = torch.from_numpy(test.labels(LABELS)[index].astype(np.float32)).to(device)
-    plain, protected = unsigned(pixels), unsigned((pixels + perturb(pixels)).clamp(-1, 1))
-    face = mask(against.parse(plain), FACE)
+    pixels, labels = signed(test.pixels(index, 128)).to(device), _labels(test, index).to(device)
+    protected = {name: unsigned((pixels + perturb(pixels)).clamp(-1, 1)) for name, perturb in ways.items()}
+    face = mask(against.parse(unsigned(pixels)), FACE)
     out = {}
     for forger in against.forgers:
-        rates = []
-        for edit in forger.edits:
-            one, two = (forger.forge(some, edit, labels) for some in (plain, protected))
-            rates.append(_rate(one, two, face, against.members))
-        out[forger.card.id] = round(float(np.mean(rates)), 4)
+        plain = manipulate.in_turn(forger, unsigned(pixels), labels)
+        for name, some in protected.items():
+            forged = manipulate.in_turn(forger, some, labels)
+            out[f"{name} {forger.card.id}"] = round(_rate(plain, forged, face, against.members), 4)
     return out
 
 

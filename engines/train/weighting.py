@@ -7,9 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-PRIORS = {"stargan": 1.0, "attentiongan": 1.0, "fpgan": 1.0, "relgan": 10.0, "hisd": 100.0}
-"""α of Sec. IV-A5, for the forgers' releases."""
-
 
 def least_norm(gradients: Tensor, steps: int = 250, enough: float = 1e-6) -> Tensor:
     """Strategy S-I: λ >= 0 with sum 1 that makes |Σ λ_k g_k| least, by Frank-Wolfe (Eq. 11; Sener & Koltun, Alg. 2).
