@@ -77,14 +77,6 @@ def browser():
         chromium.close()
 
 
-def lists(folder: Path, wanted) -> str:
-    """A registry in `folder` of the entries that `wanted(id, entry)` takes: its path."""
-    whole = tomlkit.parse(REGISTRY.read_text())
-    path = folder / "registry.toml"
-    path.write_text(tomlkit.dumps({id: entry for id, entry in whole.items() if wanted(id, entry)}))
-    return str(path)
-
-
 @pytest.fixture(scope="module")
 def hub():
     """A small Hub that holds SFace, and comes with it slowly."""
@@ -105,20 +97,20 @@ def studies(tmp_path_factory) -> str:
 def address(hub, studies, tmp_path_factory):
     """An app with two recognisers that are here, two of the Hub, one to be added by hand; its cache is empty."""
     folder = tmp_path_factory.mktemp("weights")
-    registry = lists(folder, lambda id, entry: id in ("sface", "sface-hub", "dlib-resnet", "facenet", "ir152"))
+    whole = tomlkit.parse(REGISTRY.read_text())
+    entries = {id: whole[id] for id in ("sface", "sface-hub", "dlib-resnet", "facenet", "ir152")}
+    (folder / "registry.toml").write_text(tomlkit.dumps(entries))
     caches = {"LARVATUS_CACHE": str(folder / "cache"), "HF_HUB_CACHE": str(folder / "clients")}
     caches |= {"FRBENCH_CACHE": str(folder / "frbench"), "LARVATUS_STUDIES": studies}
-    settings = {"LARVATUS_REGISTRY": registry, "HF_ENDPOINT": hub.endpoint, **caches}
+    settings = {"LARVATUS_REGISTRY": str(folder / "registry.toml"), "HF_ENDPOINT": hub.endpoint, **caches}
     with serving(example=False, HF_HUB_DISABLE_XET="1", **settings) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
-    """An app with its example and everything that is bundled, but two recognisers only, so that it is soon there."""
-    two = ("sface", "dlib-resnet")
-    registry = lists(tmp_path_factory.mktemp("few"), lambda id, entry: entry["kind"] != "recogniser" or id in two)
-    with serving(example=True, LARVATUS_REGISTRY=registry) as url:
+def shown():
+    """An app as visitors find it, its example included."""
+    with serving(example=True) as url:
         yield url
 
 
