@@ -17,6 +17,7 @@ from app.demo.authority_events import AuthorityEvents
 from app.demo.controls import Controls
 from app.demo.session import Desk
 from app.demo.setting_events import SettingEvents
+from app.demo.visitor import visitor_of
 from app.identities import Identities
 
 ALICE, BOB = SimpleNamespace(session_hash="alice"), SimpleNamespace(session_hash="bob")
@@ -106,12 +107,12 @@ def test_a_session_that_ends_takes_its_registry_along(tmp_path, monkeypatch):
     registry = desk.of(visitor).identities
     registry.register("Alice")
     assert registry.path.is_file() and tmp_path not in registry.path.parents, "what is in the folder may be served"
-    desk.forget("x", float("inf"))
+    desk.forget((visitor_of(visitor), "x"), float("inf"))
     assert not registry.path.exists()
     monkeypatch.setenv("LARVATUS_IDENTITIES", str(tmp_path / "shared.sqlite"))
     shared = Desk(tmp_path)
     shared.of(visitor).identities.register("Alice")
-    shared.forget("x", float("inf"))
+    shared.forget((visitor_of(visitor), "x"), float("inf"))
     assert Identities(tmp_path / "shared.sqlite").look_up("Alice")
 
 

@@ -190,6 +190,23 @@ def test_protect_download_and_restore(browser, address, astronaut, studies, tmp_
     assert page.get_by_label("TIP-IM", exact=True).is_checked()
 
 
+def test_what_a_visitor_saw_is_at_no_address_for_anybody_else(browser, address, astronaut):
+    page, seen = opened(browser, address), set()
+    page.on("response", lambda answer: seen.add(answer.url))
+    put(page, astronaut)
+    steps(page, 2)
+    page.click("#lv-protect")
+    says(page, "#lv-status", "Done")
+    page.wait_for_function("document.querySelectorAll('#lv-slider img').length > 1", timeout=MINUTE)
+    page.wait_for_timeout(1000)
+    files = [url for url in seen if "/file=" in url]
+    outside = {url for url in seen if not url.startswith((address, "data:", "blob:"))}
+    assert len(files) >= 3 and not outside, "the photo, before and after; nothing is asked of other servers"
+    stranger = browser.new_context().request
+    assert {page.context.request.get(url).status for url in files} == {200}
+    assert {stranger.get(url).status for url in files} == {404}
+
+
 def test_cancel_stops_and_frees_the_place(browser, address, astronaut):
     page, other = opened(browser, address), opened(browser, address)
     for tab in (page, other):

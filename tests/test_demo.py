@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from app.demo.photo_events import PhotoEvents
 from app.demo.protect_events import RunEvents
 from app.demo.session import Desk
 from app.demo.setting_events import preset_of
+from app.demo.visitor import visitor_of
 from app.report import Curve, PanelRow, Score
 from app.runtime import Runtime
 from app.scoring import JobError
@@ -267,7 +269,7 @@ def test_sessions_are_apart_and_forgotten(tab):
     assert mine is not theirs and mine.folder != theirs.folder and list(mine.folder.rglob("*.png"))
     tab.desk.leave(VISITOR)
     assert mine.stop.is_set() and not theirs.stop.is_set()
-    tab.desk.forget("one", time.monotonic())
+    tab.desk.forget((visitor_of(VISITOR), "one"), time.monotonic())
     assert not mine.folder.exists() and tab.desk.of(VISITOR) is not mine
 
 
@@ -363,3 +365,21 @@ def test_manual_box_outside_is_refused(runtime):
     sitter = faces.look(runtime, "x", gallery.portrait(gallery.COLLINS))
     with pytest.raises(JobError):
         faces.clicked(runtime, faces.replace(sitter, boxing=True, corner=(0.0, 0.0)), 2, 2)
+
+
+def test_a_client_of_the_api_fetches_its_own_files_and_nobody_elses(address, tmp_path):
+    from gradio_client import Client, handle_file
+
+    one, two = (Client(address, verbose=False, download_files=False) for _ in range(2))
+    photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
+    file, _ = one.predict(photo=photo, method="fgsm", targets=[gallery.HOPPER], api_name="/protect")
+    url = f"{address}/gradio_api/file={file['path']}"
+
+    def answer(**cookies: str) -> int:
+        asked = urllib.request.Request(url, headers={"Cookie": "; ".join("=".join(pair) for pair in cookies.items())})
+        try:
+            return urllib.request.urlopen(asked, timeout=20).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert (answer(**one.cookies), answer(**two.cookies), answer()) == (200, 404, 404)

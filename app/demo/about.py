@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
+from app.demo.session import kept_for
+
 TEXT = """
 ## What this does
 Larvatus changes a face in a photo by a little, so that face-recognition networks take it for somebody
@@ -47,9 +49,10 @@ says that this face was marked; that none is found says nothing.
 ## What is kept
 - A photo is held in memory while your tab is open, and an upload's own file is removed as soon as it
   has been read.
-- Pictures and downloads made for you lie in a temporary folder that only your session can name. They
-  are deleted within minutes of the tab being closed. Files asked for through the API are deleted after
-  about an hour.
+- Pictures and downloads made for you lie in a temporary folder, and are served only to the browser or API client
+  that made them: it holds a secret in a cookie, the only one that is set, gone when the browser is closed.
+  They are deleted within minutes of the tab being closed, and in any case {minutes} after your last
+  press of a button; what a crash leaves behind goes at the next start.
 - The registry of identities on the Authority tab lives in a temporary file that is never served, and goes with
   your session; whoever runs the app may instead keep one registry for all (LARVATUS_IDENTITIES), whose names
   every visitor then sees.
@@ -60,4 +63,4 @@ says that this face was marked; that none is found says nothing.
 
 def draw() -> None:
     """Lay the tab out."""
-    gr.Markdown(TEXT, elem_classes="lv-prose")
+    gr.Markdown(TEXT.replace("{minutes}", f"{kept_for() / 60:g} minutes"), elem_classes="lv-prose")

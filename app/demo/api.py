@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Optional
@@ -110,7 +109,7 @@ class Api:
                 result = next(item for item in work if isinstance(item, Result))
         except Exception as error:
             raise gr.Error(sentence(error), print_exception=False) from None
-        return self._kept(result.name, result.file), result.as_dict()
+        return self.desk.of(request).write(result.name, result.file), result.as_dict()
 
     def reveal(
         self,
@@ -151,6 +150,7 @@ class Api:
         far: float = 0.01,
         words: str = "",
         watermark: str | None = None,
+        request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
     ) -> tuple[str, dict[str, Any]]:
         """Erase the mask of the largest face in a photo, and score both files.
 
@@ -176,10 +176,15 @@ class Api:
             found = erase(self.runtime, Erasure(masked, method, *known, far=float(far), watermark=expected))
         except Exception as error:
             raise gr.Error(sentence(error), print_exception=False) from None
-        return self._kept(found.name, found.file), found.as_dict()
+        return self.desk.of(request).write(found.name, found.file), found.as_dict()
 
     def forge(
-        self, photo: str, protected: str, edit: str = USUAL, forgers: list[str] | None = None
+        self,
+        photo: str,
+        protected: str,
+        edit: str = USUAL,
+        forgers: list[str] | None = None,
+        request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
     ) -> tuple[str, dict[str, Any]]:
         """Forge the largest face in a photo and in its protected version, by every forger, and compare.
 
@@ -201,17 +206,11 @@ class Api:
         except Exception as error:
             raise gr.Error(sentence(error), print_exception=False) from None
         assert isinstance(wall, Wall)
-        return self._kept("larvatus-forged.png", encoded(wall)), wall.as_dict()
+        return self.desk.of(request).write("larvatus-forged.png", encoded(wall)), wall.as_dict()
 
     @staticmethod
     def _watermark(words: str, path: str | None) -> Tensor:
         return watermark_of(words or WORDS, photos.load(taken(path)) if path else None)
-
-    def _kept(self, name: str, data: bytes) -> str:
-        """A file for the caller to fetch."""
-        file = Path(tempfile.mkdtemp(prefix="api-", dir=self.desk.folder)) / name
-        file.write_bytes(data)
-        return str(file)
 
     def _panel(self, surrogates: list[str], judges: list[str]) -> Panel | None:
         """The panel that is asked for; None, where nothing is, for the method's usual one."""

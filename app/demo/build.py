@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from app import stolen as imitation
 from app import to_study
@@ -24,9 +21,11 @@ from app.demo.forge_events import ForgeEvents
 from app.demo.panel_events import PanelEvents
 from app.demo.photo_events import PhotoEvents
 from app.demo.protect_events import RunEvents
+from app.demo.room import room
 from app.demo.session import Desk
 from app.demo.setting_events import SettingEvents
 from app.demo.theme import CSS, theme
+from app.demo.visitor import Visitors
 from app.runtime import Runtime
 
 TITLE = (
@@ -37,7 +36,7 @@ TITLE = (
 
 def build(runtime: Runtime) -> gr.Blocks:
     """The whole demo on one runtime. LARVATUS_EXAMPLE=0 leaves the first screen's example out."""
-    desk = Desk(_folder())
+    desk = Desk(room())
     example = Example(runtime) if os.environ.get("LARVATUS_EXAMPLE", "1") != "0" else None
     controls = Controls()
     with gr.Blocks(title="Larvatus", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
@@ -79,6 +78,7 @@ def build(runtime: Runtime) -> gr.Blocks:
         for box in panels.boxes:
             wires.box(box, pull.PullEvents(runtime, box, desk)).then(**wires.anew(view, side, panels)).then(**reading)
     demo.queue(max_size=40)
+    desk.sweep()
     if example is not None:
         example.start()
     return demo
@@ -93,6 +93,7 @@ def _studies() -> str:
 def launch_options() -> dict[str, Any]:
     """What launch() needs beside the address. Gradio's record of runs in the browser is off."""
     return {
+        "app_kwargs": {"middleware": [Middleware(Visitors, root=room())]},
         "theme": theme(),
         "css_paths": [CSS],
         "max_file_size": "25mb",
@@ -103,16 +104,6 @@ def launch_options() -> dict[str, Any]:
         "quiet": True,
         "show_error": False,
     }
-
-
-def _folder() -> Path:
-    """One temporary folder for this process, gone when it ends; Gradio's own files lie there too."""
-    path = os.environ.get("GRADIO_TEMP_DIR")
-    if not path:
-        path = tempfile.mkdtemp(prefix="larvatus-")
-        os.environ["GRADIO_TEMP_DIR"] = path
-        atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return Path(path)
 
 
 def _authority() -> tuple[authority.AuthorityView, Any, eraser.EraserView | None, stolen.StolenView | None]:

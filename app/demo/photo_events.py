@@ -47,7 +47,7 @@ class PhotoEvents:
         said = " ".join((session.sitter.sentence, *sitter.photo.notes, found.sentence if found else "", gone))
         return {
             **session.shown,
-            **picture(view, session.sitter, said),
+            **picture(view, session, said),
             view.drop: None,
             view.status: "",
             **(self._restored(found) if found and found.method else {}),
@@ -79,10 +79,10 @@ class PhotoEvents:
         except Exception as error:
             session.sitter = replace(session.sitter, corner=None)
             return {
-                **picture(self.view, session.sitter),
+                **picture(self.view, session),
                 self.view.faces_line: scoreboard.alert(sentence(error)),
             }
-        return picture(self.view, session.sitter)
+        return picture(self.view, session)
 
     def draw_box(self, request: gr.Request) -> shown.Updates:
         """Switch between choosing a face and drawing a box."""
@@ -91,7 +91,7 @@ class PhotoEvents:
             return {self.view.status: gr.skip()}
         boxing = not session.sitter.boxing or not session.sitter.faces
         session.sitter = replace(session.sitter, boxing=boxing, corner=None)
-        return picture(self.view, session.sitter)
+        return picture(self.view, session)
 
     def take_targets(self, paths: list[str] | None, request: gr.Request) -> shown.Updates:
         """Uploaded targets, added to those already there."""
@@ -138,11 +138,13 @@ class PhotoEvents:
         return {self.view.reference_line: "", self.view.reference_clear: gr.update(visible=False)}
 
 
-def picture(view: View, sitter: faces.Sitter, said: str | None = None) -> shown.Updates:
-    """The photo with its faces outlined, and a sentence below it."""
-    words = said or sitter.sentence
+def picture(view: View, session: Session, said: str | None = None) -> shown.Updates:
+    """The session's photo with its faces outlined, from its own folder, and a sentence below it."""
+    sitter = session.sitter
+    assert sitter is not None
+    words, session.outlined = said or sitter.sentence, session.save(faces.outlined(sitter))
     return {
-        view.photo: faces.outlined(sitter),
+        view.photo: session.outlined,
         view.faces_line: escape(words) if sitter.faces else scoreboard.alert(words),
         view.box: gr.update(value=PICK if sitter.boxing else BOX, visible=bool(sitter.faces)),
     }

@@ -132,8 +132,7 @@ def draw(controls: Controls) -> View:
 def _photo(found: dict[str, Any]) -> None:
     with gr.Column(elem_id="lv-photo-box"):
         found["photo"] = gr.Image(
-            type="numpy",
-            format="png",
+            type="filepath",
             show_label=False,
             interactive=False,
             height=270,

@@ -152,7 +152,7 @@ class RunEvents:
         session.shown = shown.finished(view, session, example.result, example.person, ABOVE)
         return {
             **session.shown,
-            **picture(view, session.sitter, gallery.CREDITS[examples.SITTER] + "."),
+            **picture(view, session, gallery.CREDITS[examples.SITTER] + "."),
             view.timer: gr.update(active=False),
         }
 

@@ -1,11 +1,13 @@
 """One visitor's things, nobody else's: photo, targets, result, files, and the switch that stops the work.
 
-Everything lives in memory or in the visitor's own folder, and goes a few minutes after the tab is
-closed. The pause is for phones, which drop the connection whenever another app is in front.
+Everything lives in memory or in the visitor's own folder. It goes a few minutes after the tab is closed (the pause
+is for phones, which drop the connection whenever another app is in front), and in any case some time after the last
+press of a button: LARVATUS_KEEP_MINUTES, 30 unless set.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from app.demo.faces import Sitter
+from app.demo.visitor import visitor_of
 from app.identities import Identities
 from app.made import Made
 from app.photo import Photo
@@ -31,6 +34,7 @@ from app.scoring import Person
 from app.to_study import measured
 
 GRACE = 300.0  # seconds between the closing of a tab and the end of what it held
+SWEEP = 60.0  # seconds between two looks for what is to go
 KEPT = 20  # files of earlier runs that stay: the page may still be loading them
 VIEW_SIDE = 1600  # whole photos are shown at this size at most; the download is the full one
 FACE, WHOLE, CHANGE = "Face", "Whole photo", "Difference × 8"
@@ -56,6 +60,7 @@ class Session:
     comparing: Any = None  # what the Compare tab works on (compare_events.Comparing)
     inspected: Any = None  # what the Authority tab looks at (authority_events.Inspection)
     erasing: Any = None  # what "Take a mask off" works on (eraser_events.Erasing)
+    outlined: str = ""  # the photo on the left, a path
     views: dict[str, tuple[str, str]] = field(default_factory=dict)
     shown: dict[Any, Any] = field(default_factory=dict)  # component -> value of the last finished result
     pulls: dict[str, threading.Event] = field(default_factory=dict)  # the switch of each place's download
@@ -90,7 +95,8 @@ class Session:
         file = self.write(result.name, result.file)
         settings = self.write(f"{Path(result.name).stem}.json", json.dumps(result.as_dict(), indent=1).encode())
         for path in old[:-KEPT]:
-            shutil.rmtree(path, ignore_errors=True)
+            if path != Path(self.outlined).parent:
+                shutil.rmtree(path, ignore_errors=True)
         return file, settings
 
     def write(self, name: str, data: bytes) -> str:
@@ -106,23 +112,28 @@ class Session:
         return folder / name
 
 
+def kept_for() -> float:
+    """Seconds after the last event after which a session goes."""
+    return 60 * float(os.environ.get("LARVATUS_KEEP_MINUTES") or 30)
+
+
 class Desk:
-    """All open sessions of one process, by Gradio's session hash."""
+    """All open sessions of one process, by visitor and Gradio's session hash: nobody opens another's by its hash."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self._private = tempfile.TemporaryDirectory(prefix="larvatus-registries-")  # nothing in it is ever served
-        self._sessions: dict[str, Session] = {}
+        self._private = tempfile.TemporaryDirectory(prefix="registries-", dir=folder.parent)  # beside what is served
+        self._sessions: dict[tuple[str, str], Session] = {}
         self._line: list[Session] = []  # who pressed Protect and has no result yet, in order
         self._lock = threading.Lock()
 
-    def of(self, request: gr.Request) -> Session:
+    def of(self, request: gr.Request | None) -> Session:
         """The visitor's session; a new one at their first event."""
-        name = str(request.session_hash)
+        key = _key(request)
         with self._lock:
-            if name not in self._sessions:
-                self._sessions[name] = Session(self.folder / f"session-{name}", self._identities())
-            session = self._sessions[name]
+            if key not in self._sessions:
+                self._sessions[key] = Session(self.folder / key[0] / uuid.uuid4().hex, self._identities())
+            session = self._sessions[key]
             session.seen = time.monotonic()
             return session
 
@@ -145,33 +156,49 @@ class Desk:
 
     def leave(self, request: gr.Request) -> None:
         """A tab closed: stop its work now, forget it after the pause."""
-        name = str(request.session_hash)
-        session = self._sessions.get(name)
+        key = _key(request)
+        session = self._sessions.get(key)
         if session is None:
             return
+        self._halt(session)
+        self._later(GRACE, lambda: self.forget(key, time.monotonic() - GRACE / 2))
+
+    def _halt(self, session: Session) -> None:
         for switch in (session.stop, *session.pulls.values()):
             switch.set()
         if session.comparing is not None:
             session.comparing.stop.set()
         self.step_out(session)
-        self._later(lambda: self.forget(name, time.monotonic() - GRACE / 2))
 
-    def forget(self, name: str, unseen_since: float) -> None:
+    def forget(self, key: tuple[str, str], unseen_since: float) -> None:
         """Drop a session and its files, unless it was seen again after `unseen_since`."""
         with self._lock:
-            session = self._sessions.get(name)
+            session = self._sessions.get(key)
             if session is None or session.seen > unseen_since:
                 return
-            del self._sessions[name]
+            del self._sessions[key]
+        self._halt(session)
         shutil.rmtree(session.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # other tabs of the visitor may still have theirs
+            session.folder.parent.rmdir()
         if session.identities.path.parent == Path(self._private.name):
             session.identities.path.unlink(missing_ok=True)
 
+    def sweep(self) -> None:
+        """Drop what nobody has touched for `kept_for`, now and again every SWEEP seconds while the process lives."""
+        for key in list(self._sessions):
+            self.forget(key, time.monotonic() - kept_for())
+        self._later(SWEEP, self.sweep)
+
     @staticmethod
-    def _later(action: Callable[[], None]) -> None:
-        timer = threading.Timer(GRACE, action)
+    def _later(seconds: float, action: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, action)
         timer.daemon = True
         timer.start()
+
+
+def _key(request: gr.Request | None) -> tuple[str, str]:
+    return visitor_of(request), str(getattr(request, "session_hash", None))
 
 
 def taken(path: str) -> bytes:

@@ -1,0 +1,157 @@
+"""Files go to the visitor whose they are; the folder of a process that was killed is removed by the next."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from app.demo import room, session
+from app.demo.session import Desk
+from app.demo.visitor import COOKIE, Visitors, folder_of, visitor_of
+
+
+def echo(request) -> PlainTextResponse:
+    """Whom the app behind the middleware sees."""
+    return PlainTextResponse(visitor_of(request))
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "files"
+
+
+@pytest.fixture
+def app(root):
+    routes = [Route("/{path:path}", echo)]
+    return Starlette(routes=routes, middleware=[Middleware(Visitors, root=root)])
+
+
+def test_a_visitor_gets_one_secret_that_scripts_cannot_read_and_keeps_it(app):
+    one, two = TestClient(app), TestClient(app)
+    first = one.get("/")
+    cookie = first.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Secure" not in cookie
+    assert first.text == folder_of(one.cookies[COOKIE]), "the first event knows its visitor"
+    again = one.get("/")
+    assert again.text == first.text and "set-cookie" not in again.headers
+    assert two.get("/").text != first.text
+    assert one.cookies[COOKIE] not in first.text
+
+
+def test_inside_the_frame_of_a_space_the_cookie_is_partitioned(app):
+    cookie = TestClient(app).get("/", headers={"x-forwarded-proto": "https"}).headers["set-cookie"]
+    assert "Secure; SameSite=None; Partitioned" in cookie
+
+
+@pytest.mark.parametrize("forged", ["larvatus=", "larvatus=short", "larvatus=" + "a" * 44, 'larvatus="; x', "\xff=1"])
+def test_a_cookie_that_is_none_of_ours_is_replaced(app, forged):
+    answer = TestClient(app).get("/", headers={"cookie": forged.encode("latin-1")})
+    assert answer.status_code == 200 and COOKIE in answer.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("way", ["/gradio_api/file=", "/file=", "/gradio_api/file/"])
+def test_a_file_is_served_to_its_owner_only_and_never_kept_by_caches(app, root, way):
+    one, two = TestClient(app), TestClient(app)
+    file = root / one.get("/").text / "session" / "00001" / "view.png"
+    mine = one.get(f"{way}{file}")
+    assert mine.status_code == 200 and mine.headers["cache-control"] == "private, no-store"
+    theirs = two.get(f"{way}{file}")
+    assert theirs.status_code == 404 and "Nothing of yours" in theirs.json()["detail"]
+    assert TestClient(app).head(f"{way}{file}").status_code == 404
+
+
+ELSEWHERE = ["/etc/passwd", "{own}/../{other}/a.png", "{own}%2F..%2F{other}/a.png", "http://10.0.0.1/", "{own}\0", ""]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
+def test_what_lies_elsewhere_is_served_to_nobody(app, root, path):
+    one = TestClient(app)
+    own = root / one.get("/").text
+    asked = path.format(own=own, other=folder_of("other"))
+    assert one.get("/gradio_api/file=" + asked.replace("\0", "%00")).status_code == 404
+
+
+def test_a_file_in_a_linked_folder_is_not_the_visitors(app, root, tmp_path):
+    one = TestClient(app)
+    own = root / one.get("/").text
+    own.mkdir(parents=True)
+    (own / "link").symlink_to(tmp_path)
+    assert one.get(f"/gradio_api/file={own}/link/secret").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/proxy=http://10.0.0.1/", "/gradio_api/stream/x/1/2/a", "/monitoring"])
+def test_ways_that_the_demo_does_not_use_are_closed(app, path):
+    assert TestClient(app).get(path).status_code == 404
+
+
+@pytest.mark.parametrize("way", ["/gradio_api/queue/data?session_hash={}", "/gradio_api/heartbeat/{}"])
+def test_nobody_listens_to_anothers_queue(app, way):
+    one, two = TestClient(app), TestClient(app)
+    assert one.get(way.format("abc")).status_code == 200
+    assert two.get(way.format("abc")).status_code == 404
+    assert two.get(way.format("xyz")).status_code == 200
+
+
+def test_every_answer_says_what_a_page_may_do(app):
+    headers = TestClient(app).get("/").headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'self'" in policy and "object-src 'none'" in policy and "http:" not in policy
+    assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "same-origin"
+
+
+def visitor(secret: str, hash: str = "same") -> SimpleNamespace:
+    return SimpleNamespace(cookies={COOKIE: secret}, session_hash=hash)
+
+
+def test_another_visitor_with_the_same_session_hash_gets_another_session(tmp_path):
+    desk = Desk(tmp_path / "files")
+    mine, theirs = desk.of(visitor("a" * 43)), desk.of(visitor("b" * 43))
+    assert mine is not theirs and mine.folder.parent != theirs.folder.parent
+    assert mine.folder.parent.name == folder_of("a" * 43)
+
+
+def test_a_session_nobody_touches_goes_and_one_that_is_used_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("LARVATUS_KEEP_MINUTES", "10")
+    monkeypatch.setattr(Desk, "_later", staticmethod(lambda seconds, action: None))
+    desk = Desk(tmp_path / "files")
+    old, new = desk.of(visitor("a" * 43)), desk.of(visitor("b" * 43))
+    kept = [one.write("out.png", b"x") for one in (old, new)]
+    old.seen -= 601
+    desk.sweep()
+    assert old.stop.is_set() and not old.folder.parent.exists() and not new.stop.is_set()
+    assert desk.of(visitor("a" * 43)) is not old and desk.of(visitor("b" * 43)) is new
+    assert session.kept_for() == 600 and kept[0] != kept[1] and new.folder.exists()
+
+
+HOLD = """
+import filelock, sys, time
+lock = filelock.FileLock(sys.argv[1])
+lock.acquire()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_folder_of_a_killed_process_is_removed_and_a_living_ones_stays(tmp_path):
+    dead, alive, other = (tmp_path / f"larvatus-{name}" for name in ("dead", "alive", "else"))
+    for folder in (dead, alive, other):
+        (folder / "files").mkdir(parents=True)
+    locks = [str(folder / room.LOCK) for folder in (dead, alive)]
+    holders = [subprocess.Popen([sys.executable, "-c", HOLD, lock], stdout=subprocess.PIPE) for lock in locks]
+    assert all(holder.stdout.readline() == b"held\n" for holder in holders)
+    holders[0].kill()
+    holders[0].wait()
+    try:
+        assert room.clear(tmp_path) == [dead]
+        assert not dead.exists() and alive.exists() and other.exists(), "no lock: not a room of ours"
+    finally:
+        holders[1].kill()
+        holders[1].wait()
