@@ -205,6 +205,12 @@ def test_what_a_visitor_saw_is_at_no_address_for_anybody_else(browser, address, 
     stranger = browser.new_context().request
     assert {page.context.request.get(url).status for url in files} == {200}
     assert {stranger.get(url).status for url in files} == {404}
+    page.get_by_role("tab", name="About & privacy").click()
+    page.click("#lv-delete-all")
+    assert re.search(r"[1-9]\d* files", says(page, "#lv-receipt", "Deleted at"))
+    assert {page.context.request.get(url).status for url in files} <= {403, 404}, "gone"
+    page.click("#lv-receipt a")
+    page.wait_for_selector("#lv-verdict:has-text('Put in a photo')", timeout=MINUTE)
 
 
 def test_cancel_stops_and_frees_the_place(browser, address, astronaut):

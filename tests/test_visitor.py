@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from app.demo import room, session
+from app.demo import about, room, session
 from app.demo.session import Desk
 from app.demo.visitor import COOKIE, Visitors, folder_of, visitor_of
 
@@ -129,6 +129,20 @@ def test_a_session_nobody_touches_goes_and_one_that_is_used_stays(tmp_path, monk
     assert old.stop.is_set() and not old.folder.parent.exists() and not new.stop.is_set()
     assert desk.of(visitor("a" * 43)) is not old and desk.of(visitor("b" * 43)) is new
     assert session.kept_for() == 600 and kept[0] != kept[1] and new.folder.exists()
+
+
+def test_delete_now_takes_every_tab_of_the_visitor_and_nobody_elses(tmp_path):
+    desk = Desk(tmp_path / "files")
+    tabs, other = [desk.of(visitor("a" * 43, hash)) for hash in "xy"], desk.of(visitor("b" * 43))
+    for one in (*tabs, other):
+        one.write("out.png", b"12345")
+        one.identities.register("Alice")
+    assert desk.delete(visitor("a" * 43, "z")) == (2, 10)
+    assert not tabs[0].folder.parent.exists() and all(one.stop.is_set() for one in tabs)
+    assert not any(one.identities.path.exists() for one in tabs)
+    assert other.folder.exists() and other.identities.path.exists() and not other.stop.is_set()
+    assert desk.delete(visitor("a" * 43)) == (0, 0)
+    assert "1 file (0.0 MB)" in about.receipt(1, 10) and "2 files (3.2 MB)" in about.receipt(2, 3_200_000)
 
 
 HOLD = """

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import gradio as gr
 
-from app.demo.session import kept_for
+from app.demo.session import Desk, kept_for
 
 TEXT = """
 ## What this does
@@ -52,7 +54,7 @@ says that this face was marked; that none is found says nothing.
 - Pictures and downloads made for you lie in a temporary folder, and are served only to the browser or API client
   that made them: it holds a secret in a cookie, the only one that is set, gone when the browser is closed.
   They are deleted within minutes of the tab being closed, and in any case {minutes} after your last
-  press of a button; what a crash leaves behind goes at the next start.
+  press of a button; the button below deletes them at once. What a crash leaves behind goes at the next start.
 - The registry of identities on the Authority tab lives in a temporary file that is never served, and goes with
   your session; whoever runs the app may instead keep one registry for all (LARVATUS_IDENTITIES), whose names
   every visitor then sees.
@@ -61,6 +63,24 @@ says that this face was marked; that none is found says nothing.
 - There are no accounts, no tracking and no logs of pictures."""
 
 
-def draw() -> None:
-    """Lay the tab out."""
+def draw(desk: Desk) -> None:
+    """Lay the tab out, and wire its button."""
+
+    def delete(request: gr.Request) -> str:
+        return receipt(*desk.delete(request))
+
     gr.Markdown(TEXT.replace("{minutes}", f"{kept_for() / 60:g} minutes"), elem_classes="lv-prose")
+    button = gr.Button("Delete my things now", variant="stop", elem_id="lv-delete-all", size="md")
+    said = gr.HTML(elem_id="lv-receipt")
+    button.click(delete, None, said, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def receipt(files: int, size: int) -> str:
+    """What was deleted and when, as HTML."""
+    when = datetime.now(UTC).strftime("%Y-%m-%d, %H:%M:%S UTC")
+    return (
+        f'<p role="status"><b>Deleted at {when}:</b> {files} {"file" if files == 1 else "files"} '
+        f"({size / 1e6:.1f} MB), and from memory the photo, targets, results and registered identities of all your "
+        "tabs. Work that was under way has stopped. What this page still shows is only in your browser: "
+        '<a href="">start afresh</a>.</p>'
+    )

@@ -54,7 +54,7 @@ def build(runtime: Runtime) -> gr.Blocks:
             with gr.Tab("Models") as models_tab:
                 shelf = models.draw(runtime)
             with gr.Tab("About & privacy"):
-                about.draw()
+                about.draw(desk)
         endpoints.add(runtime, desk)
         width = gr.Number(visible="hidden", elem_id="lv-width")
         side = panel.draw(runtime, opener)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -183,6 +184,16 @@ class Desk:
             session.folder.parent.rmdir()
         if session.identities.path.parent == Path(self._private.name):
             session.identities.path.unlink(missing_ok=True)
+
+    def delete(self, request: gr.Request) -> tuple[int, int]:
+        """Drop everything of the visitor, whatever tab it is in; how many files that were, and their bytes."""
+        visitor = visitor_of(request)
+        files = [path for path in (self.folder / visitor).rglob("*") if path.is_file()]
+        found = len(files), sum(path.stat().st_size for path in files)
+        for key in [key for key in self._sessions if key[0] == visitor]:
+            self.forget(key, math.inf)
+        shutil.rmtree(self.folder / visitor, ignore_errors=True)
+        return found
 
     def sweep(self) -> None:
         """Drop what nobody has touched for `kept_for`, now and again every SWEEP seconds while the process lives."""
