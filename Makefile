@@ -6,7 +6,7 @@ FACES ?= 2
 DATA ?= ../shared/data
 
 # `make workbench` is where user studies are designed, answered and read.
-.PHONY: setup demo workbench test lint bench-tipim bench-panel bench-scale clean
+.PHONY: setup demo workbench test lint bench-tipim bench-panel bench-scale lock clean
 
 setup: $(VENV)/.ready
 
@@ -35,6 +35,11 @@ test: $(VENV)/.ready
 lint: $(VENV)/.ready
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
+
+# Every package down to the last, with its hashes: pip install --require-hashes -r requirements.lock
+lock: $(VENV)/.ready
+	$(BIN)/python -m uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 \
+	  requirements.txt -o requirements.lock
 
 bench-tipim: $(VENV)/.ready
 	$(BIN)/python -m app bench tip-im-speed --faces $(FACES) --data $(DATA)

@@ -84,6 +84,17 @@ def test_gradio_pin_equals_the_space_front_matter():
     assert f"sdk_version: {pin.split('==')[1]}" in (ROOT / "README.md").read_text()
 
 
+def test_the_lock_holds_every_pin_and_every_package_of_it_has_hashes():
+    lock = (ROOT / "requirements.lock").read_text()
+    name = r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?"
+    locked = dict(re.findall(name + r"==([^\s;]+)(?=.* \\\n +--hash=sha256:[0-9a-f]{64})", lock, re.M))
+    pins = re.findall(name + r"==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
+    assert len(pins) > 30 and len(locked) > len(pins), "dependencies of dependencies are in it"
+    missing = [name for name, version in pins if locked.get(name.lower()) != version]
+    assert not missing, f"requirements.lock is stale for {missing}: run make lock"
+    assert len(locked) == len(re.findall(r"^[A-Za-z0-9]", lock, re.M)), "a package without a hash"
+
+
 def test_every_command_is_documented():
     """The README names every command of the command line."""
     from app.__main__ import parser

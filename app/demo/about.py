@@ -71,7 +71,7 @@ def draw(desk: Desk) -> None:
 
     gr.Markdown(TEXT.replace("{minutes}", f"{kept_for() / 60:g} minutes"), elem_classes="lv-prose")
     button = gr.Button("Delete my things now", variant="stop", elem_id="lv-delete-all", size="md")
-    said = gr.HTML(elem_id="lv-receipt")
+    said = gr.HTML(elem_id="lv-receipt", elem_classes="lv-quiet")
     button.click(delete, None, said, queue=False, show_progress="hidden", api_visibility="private")
 
 
