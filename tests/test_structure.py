@@ -13,7 +13,8 @@ UI = {"gradio", "streamlit"}
 DEVELOPMENT = {"frbench", "onnxruntime"}  # imported where they are there; requirements-dev.txt has them
 CLUSTER = {"ray", "datasets"}  # likewise; requirements-cluster.txt has them
 FIRST = """
-import gradio, matplotlib.pyplot, os, plotly.graph_objects, sqlmodel, sys, timm, torchvision
+import alembic, cv2, facenet_pytorch, gradio, kornia, matplotlib.pyplot, onnx, os, pandas, plotly.graph_objects
+import pytorch_grad_cam, scipy.stats, skimage.restoration, sqlmodel, sys, timm, torchmetrics.image, torchvision
 for name in sys.argv[1:]:
     if not (child := os.fork()):
         __import__(name)
