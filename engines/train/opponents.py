@@ -42,13 +42,13 @@ def bundled(device: str, faces: Celeba) -> Opponents:
     members = tuple(recognise.load(id, device) for id in SURROGATES)
     check_surrogates(members)
     forgers = tuple(manipulate.forger(id, device) for id in FORGERS)
-    return Opponents(forgers, priors(forgers, faces), members, parts)
+    return Opponents(forgers, priors(forgers, faces, device), members, parts)
 
 
-def priors(forgers: Sequence[Forger], faces: Celeba, count: int = 10, seed: int = 0) -> Tensor:
+def priors(forgers: Sequence[Forger], faces: Celeba, device: str = "cpu", count: int = 10, seed: int = 0) -> Tensor:
     """α of Eq. 12 (K,): how much less than the easiest each forger's output moves (L2) under the same slight PGD."""
     index = np.random.default_rng(seed).choice(len(faces), count, replace=False)
-    pixels, labels = signed(faces.pixels(index, 128)), _labels(faces, index)
+    pixels, labels = signed(faces.pixels(index, 128)).to(device), _labels(faces, index).to(device)
     moved = []
     for forger in forgers:
         still = signed(manipulate.in_turn(forger, unsigned(pixels), labels))
