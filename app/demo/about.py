@@ -80,7 +80,8 @@ def receipt(files: int, size: int) -> str:
     when = datetime.now(UTC).strftime("%Y-%m-%d, %H:%M:%S UTC")
     return (
         f'<p role="status"><b>Deleted at {when}:</b> {files} {"file" if files == 1 else "files"} '
-        f"({size / 1e6:.1f} MB), and from memory the photo, targets and results of all your tabs, with their registry "
-        "of identities, unless this app keeps one for all. Work that was under way has stopped. What this page still shows is only in your browser: "
+        f"({size / 1e6:.1f} MB), and from memory the photo, targets and results of all your tabs, with their "
+        "registry of identities, unless this app keeps one for all. Work that was under way has stopped. What this "
+        "page still shows is only in your browser: "
         '<a href="">start afresh</a>.</p>'
     )
