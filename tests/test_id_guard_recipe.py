@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from engines import manipulate, recognise
 from engines.checkpoints import checkpoint
@@ -166,8 +167,10 @@ def test_the_prior_is_the_mean_of_what_pgd_finds(faces, tmp_path):  # noqa: F811
     net = prior.Reconstruction(8).requires_grad_(False)
     found, again = (prior.prior(net, faces, count=4, part=2) for _ in range(2))
     assert found.shape == (1, 3, 128, 128) and torch.equal(found, again) and 0 < found.abs().max() <= EPSILON + 1e-6
-    with pytest.raises(DataError, match="no reconstruction network"):
-        prior.surrogate(tmp_path)
+    with pytest.raises(DataError, match="no prior perturbation"):
+        prior.found(tmp_path)
+    save_file({"prior": found}, tmp_path / prior.KEPT)
+    assert torch.equal(prior.found(tmp_path), found)
 
 
 @pytest.mark.parametrize("loss, parts", [("output", 1), ("output and features", 2)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
 
 from app.lpips import lpips, there
 
@@ -14,6 +13,8 @@ SIDE = 256  # LPIPS sees the head at this size
 
 def likeness(one: Tensor, two: Tensor) -> dict[str, float]:
     """MS-SSIM (1: identical; not for heads of under LEAST pixels) and LPIPS (0: identical) of two (1, 3, H, W)."""
+    from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
+
     found = {}
     if min(one.shape[-2:]) >= LEAST:
         found["MS-SSIM"] = float(ms_ssim(one, two, data_range=1.0))

@@ -31,7 +31,7 @@ from engines.train import idm, kept
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.opponents import Opponents, bundled, success
-from engines.train.prior import prior, surrogate
+from engines.train.prior import found as prior_found
 from engines.train.rounds import rounds
 from engines.train.weighting import hardness, least_norm
 
@@ -203,7 +203,7 @@ def main() -> None:
         faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
         training = Training(recipe, faces, bundled(args.device, faces), args.out, args.device)
         if not training.done:
-            training.start(prior(surrogate(args.prior, args.device), faces))
+            training.start(prior_found(args.prior))
         training.run(test)
     except (DataError, MethodError, CheckpointError) as error:
         raise SystemExit(str(error)) from None
