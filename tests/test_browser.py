@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import tomlkit
 from hub_server import HubServer
+from serving import registry_of, serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser tests.")
 
@@ -23,9 +17,8 @@ from app import gallery  # noqa: E402
 from app import photo as photos  # noqa: E402
 from app.study import inbox  # noqa: E402
 from engines import manipulate  # noqa: E402
-from engines.checkpoints import REGISTRY, checkpoint, locate  # noqa: E402
+from engines.checkpoints import checkpoint, locate  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGS = [
     "--no-sandbox",
@@ -39,34 +32,6 @@ ARGS = [
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="No Chromium on this machine: no browser tests.")
 STEPS = 'input[aria-label="number input for Steps N"]'
 MINUTE = 60_000
-
-
-@contextmanager
-def serving(example: bool, **settings: str):
-    """The real app in a process of its own, its environment changed by `settings`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    env = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-        "LARVATUS_EXAMPLE": str(int(example)),
-        **settings,
-    }
-    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(url, timeout=2).close()
-                break
-            except OSError:
-                time.sleep(0.25)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +62,11 @@ def studies(tmp_path_factory) -> str:
 def address(hub, studies, tmp_path_factory):
     """An app with two recognisers that are here, two of the Hub, one to be added by hand; its cache is empty."""
     folder = tmp_path_factory.mktemp("weights")
-    whole = tomlkit.parse(REGISTRY.read_text())
-    entries = {id: whole[id] for id in ("sface", "sface-hub", "dlib-resnet", "facenet", "ir152")}
-    (folder / "registry.toml").write_text(tomlkit.dumps(entries))
+    registry = registry_of(folder, "sface", "sface-hub", "dlib-resnet", "facenet", "ir152")
     caches = {"LARVATUS_CACHE": str(folder / "cache"), "HF_HUB_CACHE": str(folder / "clients")}
     caches |= {"FRBENCH_CACHE": str(folder / "frbench"), "LARVATUS_STUDIES": studies}
-    settings = {"LARVATUS_REGISTRY": str(folder / "registry.toml"), "HF_ENDPOINT": hub.endpoint, **caches}
-    with serving(example=False, HF_HUB_DISABLE_XET="1", **settings) as url:
+    settings = {"HF_ENDPOINT": hub.endpoint, "HF_HUB_DISABLE_XET": "1"}
+    with serving(example=False, **settings, **registry, **caches) as url:
         yield url
 
 

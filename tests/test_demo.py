@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +14,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
+from serving import registry_of, serving
 
 from app import gallery, plots
 from app.demo import api, faces, panel, protect, restore, scoreboard
@@ -34,7 +31,6 @@ from app.scoring import JobError
 from engines.methods import METHODS
 from engines.params import ParamError
 
-ROOT = Path(__file__).resolve().parents[1]
 VISITOR = SimpleNamespace(session_hash="one")
 
 
@@ -282,33 +278,11 @@ def test_api_settings_are_read_from_json():
             api.read(bad)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """The real app in a process of its own."""
-    port = free_port()
-    env = {
-        **os.environ,
-        "GRADIO_SERVER_PORT": str(port),
-        "GRADIO_SERVER_NAME": "127.0.0.1",
-        "LARVATUS_EXAMPLE": "0",
-    }
-    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-            break
-        except OSError:
-            time.sleep(0.25)
-    yield url
-    server.terminate()
-    server.wait(20)
+    """The real app in a process of its own, with two recognisers."""
+    with serving(example=False, **registry_of(tmp_path_factory.mktemp("weights"), "sface", "dlib-resnet")) as url:
+        yield url
 
 
 def test_the_api_protects_and_names_its_parameters(address, tmp_path):

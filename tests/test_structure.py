@@ -14,7 +14,7 @@ DEVELOPMENT = {"frbench", "onnxruntime"}  # imported where they are there; requi
 CLUSTER = {"ray", "datasets"}  # likewise; requirements-cluster.txt has them
 FIRST = """
 import alembic, cv2, facenet_pytorch, gradio, kornia, matplotlib.pyplot, onnx, os, pandas, plotly.graph_objects
-import pytorch_grad_cam, scipy.stats, skimage.restoration, sqlmodel, sys, timm, torchmetrics.image, torchvision
+import scipy.stats, skimage.restoration, sqlmodel, sys, timm, torchvision
 for name in sys.argv[1:]:
     if not (child := os.fork()):
         __import__(name)
