@@ -263,11 +263,21 @@ def test_the_page_is_whole_and_tells_published_figures_apart(page):
     assert "50.0 points" in " ".join(plain)
     for heading in (
         "TIP-IM, Table 3: beside what was measured here",
+        "In short",
         "By Male",
         "Failed rows",
         "How it was computed",
     ):
         assert f"<h2>{heading}</h2>" in page
+
+
+def test_what_is_long_is_folded_and_what_is_in_short_comes_first(page):
+    folded = re.findall(r"<summary><h2>(.*?)</h2></summary>", page)
+    assert {"Results in full, also after each distortion", "By Male: every figure"} <= set(folded)
+    assert page.index("<h2>In short</h2>") < page.index("<h2>Run</h2>") < page.index("<details")
+    short = Page(page[page.index("<h2>In short</h2>") : page.index("<h2>Run</h2>")])
+    assert [text for _, text in short.cells][:2] == ["Method", "SR_P, %"]
+    assert f"TIP-IM {EVIL}" in [text for _, text in short.cells]
 
 
 def test_nothing_of_the_data_runs_in_the_page(page):

@@ -38,10 +38,11 @@ Part = Words | Table | Figure
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and what stands under it; `folded`: the heading alone is seen until someone opens it."""
 
     title: str
     parts: tuple[Part, ...]
+    folded: bool = False
 
 
 def number(value: float | None) -> str:

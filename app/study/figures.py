@@ -42,15 +42,16 @@ def styled(figure: go.Figure, x: str, y: str, height: int = 320, legend: bool = 
 def forest(rows: Sequence[tuple[str, Estimate]], title: str, line: float | None = None) -> go.Figure:
     """Estimates as points with intervals, the first row on top; `line`: a value to compare with, such as chance.
 
-    A row without an interval is an open marker, so that it is not taken for an exact figure.
+    A row without an interval is an open marker, so that it is not taken for an exact figure. A name may have lines.
     """
+    rows = [(escape(name).replace("\n", "<br>"), e) for name, e in rows]
     figure = go.Figure()
     for sure in (True, False):
         own = [(name, e) for name, e in rows if e.value is not None and (e.low is not None) == sure]
         if own:
             figure.add_scatter(
                 x=[e.value for _, e in own],
-                y=[escape(name) for name, _ in own],
+                y=[name for name, _ in own],
                 mode="markers",
                 name="with interval" if sure else "no interval",
                 marker={"color": COLOURS[0], "size": 9, "symbol": "circle" if sure else "circle-open"},
@@ -60,8 +61,8 @@ def forest(rows: Sequence[tuple[str, Estimate]], title: str, line: float | None 
             )
     if line is not None:
         figure.add_vline(x=line, line={"color": INK, "dash": "dash", "width": 1})
-    styled(figure, title, "", height=90 + 28 * max(len(rows), 2))
-    order = [escape(name) for name, _ in rows][::-1]
+    styled(figure, title, "", height=90 + (36 if any("<br>" in name for name, _ in rows) else 28) * max(len(rows), 2))
+    order = [name for name, _ in rows][::-1]
     return figure.update_yaxes(categoryorder="array", categoryarray=order, type="category")
 
 

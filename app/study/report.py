@@ -17,6 +17,10 @@ table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: a
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8793a555; vertical-align: top; }
 td { overflow-wrap: anywhere; }
 .marked { background: #d9770622; font-style: italic; }
+figure { margin: 1.5rem 0; }
+figcaption { font-weight: 600; }
+summary { cursor: pointer; margin: 1rem 0; }
+summary h2 { display: inline; font-size: 1.1rem; }
 .banner { border: 2px solid #d97706; padding: .6rem 1rem; font-weight: 600; }
 """
 
@@ -29,8 +33,12 @@ class _Page:
         self.number = 0
 
     def section(self, section: Section) -> str:
-        parts = (self._part(part) for part in section.parts)
-        return f"<h2>{escape(section.title)}</h2>\n" + "\n".join(parts)
+        title, body = f"<h2>{escape(section.title)}</h2>", "\n".join(map(self._part, section.parts))
+        if not section.folded:
+            return f"{title}\n{body}"
+        # A figure in a closed fold has no width: it takes its own when the fold opens.
+        opened = "window.dispatchEvent(new Event('resize'))"
+        return f'<details ontoggle="{opened}"><summary>{title}</summary>\n{body}\n</details>'
 
     def _part(self, part: Words | Table | Figure) -> str:
         if isinstance(part, Words):
@@ -40,11 +48,11 @@ class _Page:
     def _figure(self, part: Figure) -> str:
         self.number += 1
         id = f"figure-{self.number}"  # numbered, so that the same analysis gives the same page
-        options = {"include_plotlyjs": self.script, "div_id": id, "config": {"displaylogo": False}}
-        html = part.figure.to_html(full_html=False, **options)
+        config = {"displaylogo": False, "responsive": True}
+        html = part.figure.to_html(config, include_plotlyjs=self.script, div_id=id, full_html=False)
         self.script = False
         says = escape(part.says)
-        return f'<figure role="group" aria-label="{says}">{html}<figcaption>{says}</figcaption></figure>'
+        return f'<figure role="group" aria-label="{says}"><figcaption>{says}</figcaption>{html}</figure>'
 
 
 def _table(part: Table) -> str:

@@ -9,26 +9,24 @@ import pandas as pd
 
 from app.bench.run import papers, published
 from app.bench.run.distortions import label as change_of
-from app.bench.run.measures import BY_ID, MEASURES, Cell, Measure, cells
+from app.bench.run.measures import BY_ID, MEASURES, Cell, cells, of
 from app.bench.run.plan import FILE, FORGER, RECOGNISER
 from app.bench.run.published import Published
-from app.bench.run.slices import Line, Slice, slices
-from app.study.blocks import Figure, Part, Section, Table, Words
-from app.study.figures import forest
-from app.study.intervals import Estimate
+from app.bench.run.report_groups import by_groups
+from app.bench.run.report_parts import SHOWN, headed, picture, place_of, seen_by
+from app.study.blocks import Part, Section, Table, Words
 from app.study.report import html_page
 
-SHOWN = ("dodged", "led", "r1-ut", "r1-t", "erased", "bits", "defended", "psnr", "ssim")  # those with a figure
+SHORT = ("dodged", "led", "defended", "bits", "psnr", "ssim")
 KINDS = (RECOGNISER, FILE, FORGER)
 REASONS = 50  # failed photos that are listed
-STYLE = "td { overflow-wrap: normal; }"  # tables of many columns scroll; names are not broken
-ROLES = {"judge": "held out", "surrogate": "attacked"}
+STYLE = "body { max-width: 76rem; } td { overflow-wrap: normal; }"  # wide tables; names are not broken
 TOLD_APART = (
     "Columns in italics on a tinted ground, headed “published”, hold what a paper prints: other recognisers and "
     "photos than ours. All other figures were measured here, on exported files that were decoded, detected and "
     "aligned again. Published figures are the paper's at its own settings, means over the recognisers that the "
-    "method did not attack (how many, in parentheses), as ours are over those held out; below stands the paper's "
-    "table as it is printed."
+    "method did not attack (how many, in parentheses), as ours are over those held out; the paper's table "
+    "as it is printed unfolds below each."
 )
 INTERVALS = (
     "n counts people where the data say who is on a photo, else photos. In brackets: 95 % intervals, Wilson's for "
@@ -39,8 +37,26 @@ INTERVALS = (
 def html_report(rows: pd.DataFrame, about: dict[str, Any], labels: Sequence[str]) -> str:
     """The page as text. `rows`: those of `rows.parquet`; `about`: what `run.json` says; `labels`: to slice by."""
     found = cells(rows)
-    sections = [_facts(rows, about), *_results(found), *_slices(rows, labels), *_failures(rows), *_papers(rows)]
+    sections = [
+        _short(rows),
+        _facts(rows, about),
+        *_results(found),
+        *by_groups(rows, labels),
+        *_failures(rows),
+        *_papers(rows),
+    ]
     return html_page([*sections, _definitions(found)], about["title"], offline=True, style=STYLE)
+
+
+def _short(rows: pd.DataFrame) -> Section:
+    """A line a setting: its figures on the exported file, over all held-out recognisers and all forgers."""
+    own = rows[(rows["distortion"] == "none") & (rows["role"] != "surrogate")]
+    settings = {name: {id: of(BY_ID[id], part) for id in SHORT} for name, part in own.groupby("setting", sort=False)}
+    shown = [id for id in SHORT if any(found[id].value is not None for found in settings.values())]
+    body = tuple((name, *(papers.own_text(BY_ID[id], found[id]) for id in shown)) for name, found in settings.items())
+    titles = "; ".join(f"{BY_ID[id].symbol}: {BY_ID[id].title.lower()}" for id in shown)
+    words = Words(f"{titles}. Means over all recognisers that are held out and all forgers, before any distortion.")
+    return Section("In short", (Table(("Method", *(headed(BY_ID[id]) for id in shown)), body), words))
 
 
 def _facts(rows: pd.DataFrame, about: dict[str, Any]) -> Section:
@@ -67,23 +83,12 @@ def _facts(rows: pd.DataFrame, about: dict[str, Any]) -> Section:
 def _results(found: Sequence[Cell]) -> list[Section]:
     """The figures of the exported file itself as pictures; then all: by recognisers, of files, by forgers."""
     own = [cell for cell in found if cell.distortion == "none"]
-    pictures = (_picture(id, [(place_of(c), c.estimate) for c in own if c.measure.id == id]) for id in SHOWN)
+    pictures = (picture(id, [(place_of(c), c.estimate) for c in own if c.measure.id == id]) for id in SHOWN)
     tables = (_everything([cell for cell in found if cell.measure.kind == kind]) for kind in KINDS)
-    parts: list[Part] = [one for one in pictures if one]
-    parts += [one for one in tables if one.rows]
-    return [Section("Results", tuple(parts))] if found else []
-
-
-def _picture(id: str, points: Sequence[tuple[str, Estimate]], by: str = "") -> Figure | None:
-    """Points with their intervals, shares on one scale; None without any."""
-    if not points:
-        return None
-    measure = BY_ID[id]
-    better = {True: ", higher is better", False: ", lower is better", None: ""}[measure.higher]
-    figure = forest(points, f"{measure.symbol}, {'share' if measure.share else measure.unit or 'mean'}")
-    if measure.share:
-        figure.update_xaxes(range=[-0.02, 1.02])
-    return Figure(figure, f"{measure.title} ({measure.symbol}{better}){by}")
+    full = Section(
+        "Results in full, also after each distortion", tuple(one for one in tables if one.rows), folded=True
+    )
+    return [Section("Results", tuple(one for one in pictures if one)), full] if found else []
 
 
 def _everything(found: Sequence[Cell]) -> Table:
@@ -101,27 +106,11 @@ def _everything(found: Sequence[Cell]) -> Table:
     return Table(head, tuple(body))
 
 
-def headed(measure: Measure) -> str:
-    """A measure over a column, with its unit."""
-    unit = "%" if measure.share else measure.unit
-    return f"{measure.symbol}, {unit}" if unit else measure.symbol
-
-
-def seen_by(one: Cell | Line) -> str:
-    """A recogniser and its role, a forger and its edit, or the file."""
-    more = one.edit or ROLES.get(one.role or "", "")
-    return f"{one.by} ({more})" if more else one.by or "the file"
-
-
-def place_of(one: Cell | Line) -> str:
-    """A line of a figure."""
-    return f"{one.setting} · {seen_by(one)}" if one.by else one.setting
-
-
 def _papers(rows: pd.DataFrame) -> list[Section]:
     """A section for each paper's table that the run says something about; the others together at the end."""
     beside = [(table, papers.lines(table, rows)) for table in published.tables()]
-    sections = [_paper(table, lines, rows) for table, lines in beside if any(line.ours for line in lines)]
+    measured = [(table, lines) for table, lines in beside if any(line.ours for line in lines)]
+    sections = [section for table, lines in measured for section in _paper(table, lines, rows)]
     others = [table for table, lines in beside if not any(line.ours for line in lines)]
     if sections:
         sections.insert(0, Section("Beside the papers", (Words(TOLD_APART),)))
@@ -129,22 +118,24 @@ def _papers(rows: pd.DataFrame) -> list[Section]:
         parts: list[Part] = [Words("This run measured nothing of these; the figures are the papers' alone.")]
         for table in others:
             parts += [Words(f"{table.name}: {table.title}."), _printed(table)]
-        sections.append(Section("Published, not measured by this run", tuple(parts)))
+        sections.append(Section("Published, not measured by this run", tuple(parts), folded=True))
     return sections
 
 
-def _paper(table: Published, beside: Sequence[papers.Line], rows: pd.DataFrame) -> Section:
+def _paper(table: Published, beside: Sequence[papers.Line], rows: pd.DataFrame) -> tuple[Section, Section]:
     head, body, marked = papers.comparison(table, beside)
     own_head, own = papers.in_full(table, rows)
-    parts = (
-        Words(f"{table.title}. {table.paper}. {table.note}".strip()),
-        Table(head, tuple(body), marked),
+    words = Words(f"{table.title}. {table.paper}. {table.note}".strip())
+    full = (
         Words("Measured here, by each recogniser or forger:"),
         Table(own_head, tuple(own)),
         Words(f"Published: {table.name}, as it is printed ({_unit(table)}):"),
         _printed(table),
     )
-    return Section(f"{table.name}: beside what was measured here", parts)
+    return (
+        Section(f"{table.name}: beside what was measured here", (words, Table(head, tuple(body), marked))),
+        Section(f"{table.name} in full, here and as printed", full, folded=True),
+    )
 
 
 def _printed(table: Published) -> Table:
@@ -154,53 +145,6 @@ def _printed(table: Published) -> Table:
 
 def _unit(table: Published) -> str:
     return {"%": "shares in percent", "share": "shares from 0 to 1"}.get(table.unit, "in the units of the columns")
-
-
-def _slices(rows: pd.DataFrame, labels: Sequence[str]) -> list[Section]:
-    found, notes = slices(rows, labels)
-    sections = [_slice(one) for one in found]
-    if notes:
-        sections.append(Section("Not sliced", tuple(map(Words, notes))))
-    return sections
-
-
-def _slice(one: Slice) -> Section:
-    """Each figure in each group, and how far the groups are from one another."""
-    pictures = (_picture(id, _grouped(one, id), f", by {one.label}") for id in SHOWN)
-    head = ("Figure", "Method", "After", "Seen by", *(f"{one.label}: {g}" for g in one.groups), "Largest difference")
-    table = Table(head, tuple(_line(one, line) for line in one.lines))
-    return Section(f"By {one.label}", (*(picture for picture in pictures if picture), table))
-
-
-def _grouped(one: Slice, id: str) -> list[tuple[str, Estimate]]:
-    """The points of a figure, of exported files that held-out recognisers see, group beside group."""
-    own = (line for line in one.lines if line.measure.id == id and line.distortion == "none")
-    return [
-        (f"{place_of(line)} · {group}", cell.estimate)
-        for line in own
-        if line.role != "surrogate"
-        for group, cell in line.groups.items()
-    ]
-
-
-def _line(one: Slice, line: Line) -> tuple[str, ...]:
-    texts = []
-    for group in one.groups:
-        cell = line.groups.get(group)
-        text = "" if cell is None else f"{papers.own_text(line.measure, cell.estimate)}, n = {cell.estimate.n}"
-        texts.append(text)
-    return (headed(line.measure), line.setting, line.distortion, seen_by(line), *texts, gap_text(line))
-
-
-def gap_text(line: Line) -> str:
-    """The largest difference in words: how much, between whom, and whether the intervals overlap."""
-    if line.gap is None:
-        return ""
-    difference, high, low = line.gap
-    share = line.measure.share
-    size = f"{100 * difference:.1f} points" if share else f"{difference:{papers.form_of(line.measure, difference)}}"
-    words = {True: "intervals apart", False: "intervals overlap", None: "no interval"}[line.apart]
-    return f"{size}: {high} above {low}, {words}" if difference else "none"
 
 
 def _failures(rows: pd.DataFrame) -> list[Section]:
