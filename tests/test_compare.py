@@ -112,6 +112,7 @@ def test_presets_and_sweeps_are_named_once_and_wrong_ones_refused():
     assert "tip-im:Balanced" in entries.choices() and entries.title("tip-im:Balanced") == "TIP-IM, Balanced"
     swept = entries.sweep("tip-im", 4)
     assert [entry.params["gamma"] for entry in swept] == [0, 1, 2, 3] and swept[1].name == "γ 1"
+    assert entries.swept("fgsm").name == "epsilon", "its γ is fixed: there is nothing to sweep"
     with pytest.raises(JobError, match="no preset 'x'"):
         entries.named("tip-im:x")
     with pytest.raises(JobError, match="3 to 12 steps"):
@@ -120,10 +121,15 @@ def test_presets_and_sweeps_are_named_once_and_wrong_ones_refused():
 
 
 def test_a_link_brings_settings_back_and_nothing_else():
-    query = entries.link(["tip-im:Natural", "pgd:Balanced"], 0.001)
-    assert entries.linked(query) == ["tip-im:Natural", "pgd:Balanced"]
-    assert entries.linked("?compare=<script>,tip-im:Natural") == ["tip-im:Natural"]
-    assert entries.linked("") == [] == entries.linked("?other=1")
+    for link in (
+        entries.Link(("tip-im:Natural", "pgd:Balanced"), far=0.001),
+        entries.Link((), "tip-im", 7),
+        entries.Link(("fgsm:Strong",), "fgsm", 3),
+    ):
+        assert entries.linked(link.query) == link
+    known = entries.Link(("tip-im:Natural",))
+    assert entries.linked("?compare=<script>,tip-im:Natural&sweep=tip-im:9999&far=7") == known
+    assert entries.linked("") is None is entries.linked("?other=1&sweep=nobody:5")
 
 
 def test_the_best_of_a_column_is_marked_by_what_is_written_and_sorting_puts_it_first():
@@ -204,8 +210,9 @@ def test_blind_letters_say_nothing_about_the_order():
 def tab(runtime, small_panel, tmp_path):
     desk = Desk(tmp_path)
     with gr.Blocks():
-        view = compare_tab.draw()
-    return SimpleNamespace(view=view, events=CompareEvents(runtime, view, desk), session=desk.of(ALICE))
+        view, far = compare_tab.draw(), gr.Radio([0.01, 0.001])
+    events = CompareEvents(runtime, view, desk, far)
+    return SimpleNamespace(view=view, events=events, session=desk.of(ALICE))
 
 
 def run(tab, *chosen: str, sweep: str = "", blind: bool = False):
@@ -216,13 +223,19 @@ def test_the_tab_streams_lines_sorts_hides_names_and_packs(tab, astronaut):
     view, events = tab.view, tab.events
     tab.session.sitter = from_person(astronaut)
     assert "<img" in events.open("?compare=fgsm:Balanced", ALICE)[view.sitter]
-    assert events.open("?compare=fgsm:Balanced", ALICE)[view.chosen] == ["fgsm:Balanced"]
+    brought = events.open("?compare=fgsm:Balanced&sweep=fgsm:4&far=0.001", ALICE)
+    assert [brought[part] for part in (view.chosen, view.swept, view.steps, events.far)] == [
+        ["fgsm:Balanced"],
+        "fgsm",
+        4,
+        0.001,
+    ]
     out = run(tab, "fgsm:Balanced", sweep="fgsm")
     boards = [step[view.board] for step in out if step.get(view.board)]
     assert [html.count("lv-shots") for html in boards] == [1, 2, 3, 4, 4], "one more each time, and all at the end"
     packed = next(step for step in out if view.pack in step)
     assert zipfile.is_zipfile(packed[view.pack]) and Path(packed[view.pdf]).read_bytes().startswith(b"%PDF")
-    assert packed[view.link] == "?compare=fgsm%3ABalanced&far=0.01" and "Done." in out[-1][view.status]
+    assert packed[view.link] == "?compare=fgsm%3ABalanced&sweep=fgsm%3A3&far=0.01" and "Done." in out[-1][view.status]
     sorted_ = events.sort(False, gr.EventData(None, {"sort": "SSIM"}), ALICE)
     assert 'aria-pressed="true"' in sorted_
     assert 'aria-pressed="true"' not in events.sort(False, gr.EventData(None, {"sort": "SSIM"}), ALICE)

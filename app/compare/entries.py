@@ -52,9 +52,8 @@ def title(choice: str) -> str:
 
 def swept(id: str) -> Knob | None:
     """The knob of a method that trades its looks for its protection; None where it has none."""
-    knobs = {
-        knob.name: knob for knob in method_of(id).Params.knobs() if knob.low is not None and knob.high is not None
-    }
+    ranges = (knob for knob in method_of(id).Params.knobs() if knob.low is not None and knob.high is not None)
+    knobs = {knob.name: knob for knob in ranges if knob.low != knob.high}
     return next((knobs[name] for name in SWEPT if name in knobs), None)
 
 
@@ -83,13 +82,30 @@ def checked(entries: Sequence[Entry]) -> tuple[Entry, ...]:
     return tuple(once.values())
 
 
-def link(chosen: Sequence[str], far: float) -> str:
-    """A query that brings the settings back, and no photo."""
-    return "?" + urlencode({"compare": ",".join(chosen), "far": f"{far:g}"})
+@dataclass(frozen=True)
+class Link:
+    """What a permalink brings back: choices, the method that is swept ("" for none), in how many steps, the FAR."""
+
+    chosen: tuple[str, ...]
+    swept: str = ""
+    steps: int = 5
+    far: float = 0.01
+
+    @property
+    def query(self) -> str:
+        """The address's end; no photo is in it."""
+        sweep = {"sweep": f"{self.swept}:{self.steps}"} if self.swept else {}
+        return "?" + urlencode({"compare": ",".join(self.chosen), **sweep, "far": f"{self.far:g}"})
 
 
-def linked(query: str) -> list[str]:
-    """The choices that a query names, as far as they are known; [] for any other query."""
-    asked = dict(parse_qsl(query.lstrip("?"))).get("compare", "")
+def linked(query: str) -> Link | None:
+    """What a query asks for, as far as it is known here; None where it names no board."""
+    asked = dict(parse_qsl(query.lstrip("?")))
     known = choices()
-    return [choice for choice in asked.split(",") if choice in known]
+    chosen = tuple(choice for choice in asked.get("compare", "").split(",") if choice in known)
+    method, _, steps = asked.get("sweep", "").partition(":")
+    swept_here = method in METHODS and swept(method) is not None and steps in map(str, STEPS)
+    far = {f"{rate:g}": rate for rate in (0.01, 0.001)}.get(asked.get("far", ""), 0.01)
+    if not chosen and not swept_here:
+        return None
+    return Link(chosen, method, int(steps), far) if swept_here else Link(chosen, far=far)

@@ -62,7 +62,7 @@ def tradeoff(lines: Sequence[Line], natural: str = "SSIM", names: dict[str, str]
             textposition="top center",
             textfont={"size": 10},
             marker={"size": 11, "color": colour, "symbol": symbol},
-            customdata=[line.entry.title],
+            customdata=[title],  # by which the page finds the line's picture
             showlegend=False,
             hovertemplate=f"{title}<br>{natural} %{{x:.3f}}<br>1 − judge cosine %{{y:.3f}}<extra></extra>",
         )

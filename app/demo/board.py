@@ -56,7 +56,9 @@ def _row(
     name = f"Method {names[line.entry.title]}" if names else line.entry.title
     cell = next((cell for cell in line.cells if cell.photo == photo), None)
     figures = "".join(_figure(line, lines, column) for column in columns)
-    faces = f'<tr class="lv-shots"><td colspan="{2 + len(columns)}">{_faces(cell, name, bool(names))}</td></tr>'
+    key = escape(names[line.entry.title] if names else line.entry.title)
+    shots = f'<td colspan="{2 + len(columns)}">{_faces(cell, name, bool(names))}</td>'
+    faces = f'<tr class="lv-shots" data-line="{key}">{shots}</tr>'
     verdict = f'<td data-head="Still match">{escape(line.verdict)}</td>'
     return f"<tr><th>{escape(name)}</th>{verdict}{figures}</tr>{faces}"
 

@@ -58,3 +58,33 @@ element.addEventListener('keydown', event => {
   const factor = { '+': 1.2, '=': 1.2, '-': 1 / 1.2, '0': 1 / 8 }[event.key];
   if (factor && event.target.closest('.lv-zoom')) { event.preventDefault(); zoom(factor); }
 });
+
+// The plot: over a point, the protected face of its line. Gradio draws the plot anew, so it is found on the way in.
+function peek(point) {
+  const line = [...element.querySelectorAll('[data-line]')].find(row => row.dataset.line === point.customdata);
+  return line && line.querySelector('img[alt^="Protected"]');
+}
+function watch(plot) {
+  if (!plot || !plot.on || plot.dataset.watched) return;
+  plot.dataset.watched = 'yes';
+  let shown = null;
+  const hide = () => { if (shown) shown.remove(); shown = null; };
+  plot.on('plotly_hover', data => {
+    const face = peek(data.points[0]);
+    hide();
+    if (!face) return;
+    const box = plot.getBoundingClientRect();
+    shown = face.cloneNode();
+    shown.className = 'lv-peek';
+    shown.style.left = `${Math.min(data.event.clientX + 16, window.innerWidth - 136)}px`;
+    shown.style.top = `${Math.max(8, Math.min(data.event.clientY, box.bottom) - 150)}px`;
+    document.body.append(shown);
+  });
+  plot.on('plotly_unhover', hide);
+  plot.addEventListener('pointerleave', hide);
+}
+document.addEventListener('pointerover', event => {
+  if (event.target.closest && event.target.closest('#lv-tradeoff')) {
+    watch(document.querySelector('#lv-tradeoff .js-plotly-plot'));
+  }
+});

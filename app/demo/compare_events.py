@@ -14,7 +14,7 @@ import gradio as gr
 from app import gallery, to_study
 from app.compare import entries, tables
 from app.compare.archive import archive
-from app.compare.entries import Entry
+from app.compare.entries import Entry, Link
 from app.compare.figure import encoded, figure
 from app.compare.job import Cell, Comparison, Line, Working, compare, lines
 from app.compare.threats import suited
@@ -57,15 +57,19 @@ class Comparing:
 class CompareEvents:
     """The handlers of the tab."""
 
-    def __init__(self, runtime: Runtime, view: CompareView, desk: Desk):
-        self.runtime, self.view, self.desk = runtime, view, desk
+    def __init__(self, runtime: Runtime, view: CompareView, desk: Desk, far: Any):
+        self.runtime, self.view, self.desk, self.far = runtime, view, desk, far
 
     def open(self, query: str, request: gr.Request) -> Updates:
         """The tab was opened: whose photo is compared, and the settings of a link."""
         session, view = self.desk.of(request), self.view
         asked = entries.linked(query or "")
-        chosen = {view.chosen: asked} if asked and not self._kept(session).cells else {}
-        return {**self._sitters(session), **chosen, view.status: ""}
+        brought = self._brought(asked) if asked and not self._kept(session).cells else {}
+        return {**self._sitters(session), **brought, view.status: ""}
+
+    def _brought(self, link: Link) -> Updates:
+        view = self.view
+        return {view.chosen: list(link.chosen), view.swept: link.swept, view.steps: link.steps, self.far: link.far}
 
     def choose_threat(self, threat: str) -> str:
         """What papers say about another threat."""
@@ -125,7 +129,8 @@ class CompareEvents:
                         yield self._hung(fresh, blind, natural)
             if fresh.stop.is_set():
                 end = scoreboard.said(STOPPED)
-            packed = {**self._packed(session, fresh), view.link: entries.link(chosen or [], far)}
+            link = Link(tuple(chosen or ()), method or "", int(steps), far)
+            packed = {**self._packed(session, fresh), view.link: link.query}
             whole = {**self._hung(fresh, blind, natural), **packed} if fresh.cells else {}
         except Exception as error:
             end = scoreboard.alert(sentence(error))

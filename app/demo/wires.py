@@ -24,6 +24,8 @@ from engines.methods import METHODS
 
 RESIZE = "() => { for (const wait of [50, 400]) setTimeout(() => window.dispatchEvent(new Event('resize')), wait) }"
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+# A link is the page's own address and what the server knows of it, the query.
+ADDRESS = "link => link && link.startsWith('?') ? location.origin + location.pathname + link : link"
 LIGHT = {**QUIET, "concurrency_limit": 4, "concurrency_id": "light"}
 
 
@@ -127,7 +129,7 @@ def compare(tab: Any, from_view: View, events: CompareEvents) -> None:
     everything = view.everything
     loading = {**LIGHT, "show_progress": "minimal"}
     work = {"concurrency_id": "heavy", "show_progress": "hidden", "api_visibility": "private"}
-    tab.select(events.open, view.link, everything, js="() => [window.location.search]", **LIGHT)
+    tab.select(events.open, view.link, [*everything, events.far], js="() => [window.location.search]", **LIGHT)
     tab.select(events.choose_threat, view.threat, view.claims, **LIGHT)
     view.threat.input(events.choose_threat, view.threat, view.claims, **LIGHT)
     view.suited.click(events.choose_suited, view.threat, everything, **LIGHT)
@@ -135,6 +137,7 @@ def compare(tab: Any, from_view: View, events: CompareEvents) -> None:
     view.clear.click(events.clear, None, everything, **LIGHT)
     asked = [view.chosen, view.swept, view.steps, view.blind, view.natural, from_view.far]
     run = view.compare.click(events.run, asked, everything, **work)
+    run.then(None, view.link, view.link, js=ADDRESS, **QUIET)
     view.cancel.click(events.cancel, None, everything, cancels=[run], queue=False, **QUIET)
     view.board.click(events.sort, view.blind, view.board, **LIGHT)
     seen = [view.photo, view.blind, view.natural]

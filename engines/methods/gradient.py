@@ -82,6 +82,16 @@ def towards(target: Tensor, problem: Problem, point: Point, momentum: Tensor) ->
 
 class FgsmParams(GradientParams):
     steps: int = knob(1, ge=1, le=1, step=1, symbol="N", label="Steps", help="FGSM takes one step.", advanced=True)
+    gamma: float = knob(
+        0.0,
+        ge=0,
+        le=0,
+        step=0.1,
+        symbol="γ",
+        label="Naturalness",
+        help="None in FGSM: at the photo itself, where its one step begins, the naturalness term has no slope.",
+        advanced=True,
+    )
     momentum: float = knob(
         0.0, ge=0, le=0, step=0.1, symbol="μ", label="Momentum", help="None in FGSM.", advanced=True
     )
