@@ -285,6 +285,10 @@ def address(tmp_path_factory):
         yield url
 
 
+def test_the_app_says_that_it_is_well(address):
+    assert json.load(urllib.request.urlopen(f"{address}/health", timeout=20))["status"] == "ok"
+
+
 def test_the_api_protects_and_names_its_parameters(address, tmp_path):
     from gradio_client import Client, handle_file
 

@@ -26,6 +26,7 @@ from app.demo.session import Desk
 from app.demo.setting_events import SettingEvents
 from app.demo.theme import CSS, theme
 from app.demo.visitor import Visitors
+from app.demo.vitals import Vitals
 from app.runtime import Runtime
 
 TITLE = (
@@ -90,10 +91,11 @@ def _studies() -> str:
     return f'<a class="lv-studies" href="{where}" target="_blank">User studies</a>' if where else ""
 
 
-def launch_options() -> dict[str, Any]:
+def launch_options(demo: gr.Blocks, runtime: Runtime) -> dict[str, Any]:
     """What launch() needs beside the address. Gradio's record of runs in the browser is off."""
+    guards = [Middleware(Vitals, demo=demo, runtime=runtime), Middleware(Visitors, root=room())]
     return {
-        "app_kwargs": {"middleware": [Middleware(Visitors, root=room())]},
+        "app_kwargs": {"middleware": guards},
         "theme": theme(),
         "css_paths": [CSS],
         "max_file_size": "25mb",
