@@ -139,12 +139,12 @@ def test_algorithm_1_moves_generator_and_prior_and_resumes(strategy, bench, face
 
 
 def test_the_weight_of_a_forger_grows_tenfold_with_each_power_that_it_moves_less(bench, faces):  # noqa: F811
-    """α of Sec. III-C2: an output drawn into a thousandth of the range moves by a millionth in squares."""
+    """α of Sec. III-C2: an output drawn into a thousandth of the range moves by a thousandth."""
     still = SimpleNamespace(
         edits=("age",), forge=lambda pixels, edit, labels: 0.001 * bench.forgers[0].forge(pixels, edit, labels)
     )
     found = priors((bench.forgers[0], still), faces, count=2)
-    assert found.tolist() == pytest.approx([1, 1e6])
+    assert found.tolist() == pytest.approx([1, 1e3])
 
 
 def test_what_a_training_logs_is_measured_on_others(bench, faces, tmp_path):  # noqa: F811

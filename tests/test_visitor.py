@@ -169,3 +169,12 @@ def test_the_folder_of_a_killed_process_is_removed_and_a_living_ones_stays(tmp_p
     finally:
         holders[1].kill()
         holders[1].wait()
+
+
+def test_the_page_says_how_long_and_who_runs_it_and_renders_no_markup_of_theirs(monkeypatch):
+    monkeypatch.setenv("LARVATUS_KEEP_MINUTES", "12")
+    monkeypatch.delenv("LARVATUS_OPERATOR", raising=False)
+    assert "at most 12 minutes" in about.text() and about.NOBODY in about.text() and "{" not in about.text()
+    monkeypatch.setenv("LARVATUS_OPERATOR", "Ann, <b>ann</b> [x](http://y), ann@example.org")
+    said = about.text().rsplit("\n", 1)[1]
+    assert not set("<>[]()") & set(said) and "Ann, " in said and "ann@example.org" in said

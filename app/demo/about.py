@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import UTC, datetime
 
 import gradio as gr
@@ -33,7 +35,8 @@ whether it does. The Models tab lists every network, where it comes from and wha
 ## What they do not mean
 - No result makes a photo safe. A system that was not tested here may still recognise the face, and so
   may people.
-- Systems improve, can be trained on such changes, and may hold better photos of the same person.
+- Protection is not permanent. A photo that is published stays as it is, while recognisers change: a later one
+  may see through what stops those of today, be trained on just such changes, or hold better photos of the person.
 - By default the result is compared with the very photo that was protected. Add another photo of the
   same person for a stricter test: that is what a real gallery would hold.
 
@@ -48,19 +51,41 @@ number is in the photo, never a name. Whoever has this app and the key can read 
 the registry knows. The usual key is known to everybody: choose your own where that matters. A mark that is found
 says that this face was marked; that none is found says nothing.
 
+## Forging a face
+The Forge tab makes false pictures of a real person, to show what a deepfake model can still do. Use your own face, or
+that of somebody who agreed to it, knowing what it is for. Each forgery is labelled in the picture: leave the label
+on, and publish no forgery of anybody who did not agree to that, too.
+
 ## What is kept
-- A photo is held in memory while your tab is open, and an upload's own file is removed as soon as it
-  has been read.
-- Pictures and downloads made for you lie in a temporary folder, and are served only to the browser or API client
-  that made them: it holds a secret in a cookie, the only one that is set, gone when the browser is closed.
-  They are deleted within minutes of the tab being closed, and in any case {minutes} after your last
-  press of a button; the button below deletes them at once. What a crash leaves behind goes at the next start.
-- The registry of identities on the Authority tab lives in a temporary file that is never served, and goes with
-  your session; whoever runs the app may instead keep one registry for all (LARVATUS_IDENTITIES), whose names
-  every visitor then sees.
-- Photos lose their metadata (place, camera, time). The exported file carries only how it was made, so
-  that dropping it back in restores the settings. The names of photos that you added are not written.
-- There are no accounts, no tracking and no logs of pictures."""
+| What | Where | How long |
+|---|---|---|
+| Your photo, targets and results | in memory | until the tab is closed, at most {minutes} after your last press |
+| Files made for you | a temporary folder, served to nobody else | the same; a crash's remains go at the next start |
+| The file that you uploaded | a temporary folder | until it has been read |
+| Names and numbers on the Authority tab | a temporary file that is never served | as long as your photo (*) |
+| A random secret that says which files are yours | a cookie, the only one | until the browser is closed |
+| What you send to a user study | the study workbench | as its owner says there |
+
+(*) Whoever runs the app may instead keep one registry for all (LARVATUS_IDENTITIES), whose names every visitor sees.
+
+Photos lose their metadata (place, camera, time). The exported file carries only how it was made, so that dropping it
+back in restores the settings; the names of photos that you added are not written. There are no accounts, no tracking
+and no logs of pictures. The button below deletes everything of yours at once.
+
+## For owners of user studies
+Comparing faces by a network to tell who somebody is makes them biometric data, which Article 9 of the GDPR protects
+beyond other personal data: as a rule you need the explicit consent of the people in the pictures, and a plain photo
+of a person is personal data even before that. Raters' answers are personal data, too, as long as they can be traced
+to a rater. The workbench has consent texts with versions and withdrawal by code; whether your study needs an ethics
+board or an impact assessment, ask whoever is responsible for data protection where you work. This is no legal advice.
+
+## Who runs this
+{operator}"""
+
+NOBODY = (
+    "Whoever started this app has not said who they are (LARVATUS_OPERATOR). If you do not know, give it no photo "
+    "that you would not give to a stranger."
+)
 
 
 def draw(desk: Desk) -> None:
@@ -69,10 +94,17 @@ def draw(desk: Desk) -> None:
     def delete(request: gr.Request) -> str:
         return receipt(*desk.delete(request))
 
-    gr.Markdown(TEXT.replace("{minutes}", f"{kept_for() / 60:g} minutes"), elem_classes="lv-prose")
+    gr.Markdown(text(), elem_classes="lv-prose")
     button = gr.Button("Delete my things now", variant="stop", elem_id="lv-delete-all", size="md")
     said = gr.HTML(elem_id="lv-receipt", elem_classes="lv-quiet")
     button.click(delete, None, said, queue=False, show_progress="hidden", api_visibility="private")
+
+
+def text() -> str:
+    """The page, with this app's own times and operator; Markdown in the operator's name stays as it is written."""
+    operator = os.environ.get("LARVATUS_OPERATOR", "").strip()
+    plain = re.sub(r"([\\`*_{}\[\]()<>#+!|&~-])", lambda found: f"&#{ord(found[1])};", operator)
+    return TEXT.replace("{minutes}", f"{kept_for() / 60:g} minutes").replace("{operator}", plain or NOBODY)
 
 
 def receipt(files: int, size: int) -> str:

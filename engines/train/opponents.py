@@ -46,7 +46,11 @@ def bundled(device: str, faces: Celeba) -> Opponents:
 
 
 def priors(forgers: Sequence[Forger], faces: Celeba, device: str = "cpu", count: int = 10, seed: int = 0) -> Tensor:
-    """α of Eq. 12 (K,): how much less than the easiest each forger's output moves (L2) under the same slight PGD."""
+    """α of Eq. 12 (K,): how much less than the easiest each forger's output moves (L2) under the same slight PGD.
+
+    The distance is the root that the losses are, so that α stands for the magnitude of a loss: of squares it would be
+    twice as many powers of ten, and the hardest forgers would leave the others next to nothing.
+    """
     index = np.random.default_rng(seed).choice(len(faces), count, replace=False)
     pixels, labels = signed(faces.pixels(index, 128)).to(device), _labels(faces, index).to(device)
     moved = []
@@ -57,7 +61,7 @@ def priors(forgers: Sequence[Forger], faces: Celeba, device: str = "cpu", count:
             return (signed(manipulate.in_turn(forger, unsigned(some), labels)) - still).square().mean()
 
         delta = pgd(distance, pixels, torch.Generator().manual_seed(seed), steps=SLIGHT)
-        moved.append(float(distance(pixels + delta)))
+        moved.append(float(distance(pixels + delta)) ** 0.5)
     return torch.tensor([prior_of(one, max(moved)) for one in moved])
 
 
