@@ -69,7 +69,7 @@ function watch(plot) {
   plot.dataset.watched = 'yes';
   let shown = null;
   const hide = () => { if (shown) shown.remove(); shown = null; };
-  plot.on('plotly_hover', data => {
+  const show = data => {
     const face = peek(data.points[0]);
     hide();
     if (!face) return;
@@ -79,9 +79,13 @@ function watch(plot) {
     shown.style.left = `${Math.min(data.event.clientX + 16, window.innerWidth - 136)}px`;
     shown.style.top = `${Math.max(8, Math.min(data.event.clientY, box.bottom) - 150)}px`;
     document.body.append(shown);
-  });
+  };
+  plot.on('plotly_hover', show);
+  plot.on('plotly_click', show);  // a tap: its hover is over before the finger is up
   plot.on('plotly_unhover', hide);
-  plot.addEventListener('pointerleave', hide);
+  // A finger leaves as soon as it has tapped: what it called stays until the next tap.
+  plot.addEventListener('pointerleave', event => { if (event.pointerType === 'mouse') hide(); });
+  document.addEventListener('pointerdown', hide);
 }
 document.addEventListener('pointerover', event => {
   if (event.target.closest && event.target.closest('#lv-tradeoff')) {
