@@ -14,7 +14,7 @@ from engines.checkpoints import checkpoint
 from engines.manipulate import signed
 from engines.measure import defended, l2_face
 from engines.nets import hisd, stargan
-from engines.nets.id_guard import EPSILON, PerturbationGenerator
+from engines.nets.id_guard import EPSILON, PerturbationGenerator, Projected
 from engines.nets.parser import CLASSES
 from engines.train import disrupt, id_guard, idm, prior, weighting
 from engines.train.datasets import DataError
@@ -37,6 +37,13 @@ def test_perturbations_stay_in_the_ball():
     delta = net(torch.rand(2, 3, 32, 32) * 2 - 1)
     assert delta.shape == (2, 3, 32, 32) and delta.abs().max() <= EPSILON == 0.05
     assert delta.abs().max() > 0.049
+
+
+def test_a_gradient_passes_at_the_balls_edge_unless_it_leads_out():
+    drawn = torch.tensor([0.5, 2.0, 2.0, -2.0, -2.0], requires_grad=True)
+    cut = Projected.apply(drawn)
+    (slope,) = torch.autograd.grad(cut, drawn, torch.tensor([3.0, 3.0, -3.0, 3.0, -3.0]))  # descent goes against it
+    assert cut.tolist() == [0.5, 1, 1, -1, -1] and slope.tolist() == [3, 3, 0, 0, -3]
 
 
 def test_the_least_norm_of_two_losses_is_the_closed_form():

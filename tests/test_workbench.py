@@ -89,7 +89,7 @@ def url(home, study):
         except OSError:
             time.sleep(0.25)
     yield f"http://127.0.0.1:{port}"
-    server.terminate()
+    server.kill()  # asked politely, Streamlit waits seven seconds for its browsers
     server.wait(20)
 
 
