@@ -127,13 +127,14 @@ def load(data: bytes) -> Photo:
         settings = _settings(image, notes)
         turn = None if kind == "HEIF" else _turn(image)  # libheif has turned it already, whatever EXIF says
         rgb = _to_srgb(image, notes)
+        del image  # of 50 megapixels each copy is 200 MB
         rgb = rgb if turn is None else rgb.transpose(turn)
     except PhotoError:
         raise
     except Exception as error:  # on broken files decoders raise nearly anything, struct.error to SyntaxError
         raise PhotoError(f"This {kind} file is damaged or cut short: download or export it again.") from error
-    pixels = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].contiguous()
-    return Photo(pixels, kind, tuple(notes), settings)
+    planes = np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
+    return Photo(torch.from_numpy(planes)[None], kind, tuple(notes), settings)
 
 
 def encode(pixels: Tensor, format: str = "PNG", quality: int = 95, settings: dict[str, Any] | None = None) -> bytes:
@@ -236,11 +237,13 @@ def _to_srgb(image: Image.Image, notes: list[str]) -> Image.Image:
         image = _through_profile(image, info["icc_profile"] or b"", notes)
     if image.mode == "CMYK":
         notes.append("Print colours (CMYK) were converted by a simple rule and may look a little different.")
-    image = image.convert("RGB")
+    image = image if image.mode == "RGB" else image.convert("RGB")
     if alpha is None or alpha.getextrema()[0] == 255:
         return image
     notes.append("Transparency was flattened onto white.")
-    return Image.composite(image, Image.new("RGB", image.size, "white"), alpha)
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=alpha)
+    return white
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
