@@ -339,6 +339,16 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
         client.predict(photo=photo, targets=[gallery.HOPPER], params={"step": 2}, api_name="/protect")
 
 
+@pytest.mark.parametrize("path", ["http://169.254.169.254/latest/", "https://example.org/a.png", "/etc/passwd"])
+def test_the_api_fetches_no_address_and_reads_no_other_path(address, path):
+    event = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    asked = urllib.request.Request(f"{address}/gradio_api/call/reveal", json.dumps(event).encode())
+    asked.add_header("Content-Type", "application/json")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked, timeout=20)
+    assert caught.value.code == 400 and "upload it first" in json.load(caught.value)["detail"]
+
+
 def test_manual_box_outside_is_refused(runtime):
     sitter = faces.look(runtime, "x", gallery.portrait(gallery.COLLINS))
     with pytest.raises(JobError):

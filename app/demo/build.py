@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from app import stolen as imitation
 from app import to_study
 from app.demo import about, authority, compare, endpoints, eraser, forge, models, panel, protect, pull, stolen, wires
+from app.demo.asked import Asked
 from app.demo.authority_events import AuthorityEvents
 from app.demo.compare_events import CompareEvents
 from app.demo.controls import Controls
@@ -93,7 +94,11 @@ def _studies() -> str:
 
 def launch_options(demo: gr.Blocks, runtime: Runtime) -> dict[str, Any]:
     """What launch() needs beside the address. Gradio's record of runs in the browser is off."""
-    guards = [Middleware(Vitals, demo=demo, runtime=runtime), Middleware(Visitors, root=room())]
+    guards = [
+        Middleware(Vitals, demo=demo, runtime=runtime),
+        Middleware(Visitors, root=room()),
+        Middleware(Asked, root=room()),
+    ]
     return {
         "app_kwargs": {"middleware": guards},
         "theme": theme(),
