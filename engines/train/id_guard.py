@@ -153,13 +153,16 @@ class Training:
     def weights(self, slopes: list[Tensor]) -> Tensor:
         """λ of this step: all alike, by the losses' gradients (S-I), or by how the step before went (S-II).
 
-        S-I compares directions: of raw gradients the shortest takes nearly all the weight, and the forgers with long
-        ones, the easiest, are hardly attacked.
+        S-I weighs directions: of raw gradients the shortest takes nearly all the weight, and a weight for directions
+        that is put on raw losses leaves it to the longest.
         """
         if self.recipe.strategy == "equal":
             return torch.full((len(slopes),), 1 / len(slopes))
         if self.recipe.strategy == "S-I":
-            return least_norm(F.normalize(torch.stack([slope.flatten() for slope in slopes])))
+            rows = torch.stack([slope.flatten() for slope in slopes])
+            lengths = rows.norm(dim=1).double().cpu().clamp_min(1e-12)
+            weights = least_norm(F.normalize(rows)) / lengths
+            return weights / weights.sum()
         weights = hardness(self.performance, self.against.priors)
         return weights / weights.sum().clamp_min(1e-12)
 
