@@ -22,6 +22,7 @@ from app.made import Made
 from app.making import Request
 from app.panel import Panel
 from engines import manipulate
+from engines.methods import METHODS
 
 ALICE = SimpleNamespace(session_hash="alice")
 
@@ -92,7 +93,10 @@ def test_without_forgers_nothing_is_offered(guard, monkeypatch):
     assert not forge_tab.offered()
 
 
-def test_without_a_method_against_forgers_the_last_result_is_forged(runtime, forgers, astronaut, tmp_path):
+def test_without_a_method_against_forgers_the_last_result_is_forged(
+    runtime, forgers, astronaut, tmp_path, monkeypatch
+):
+    monkeypatch.delitem(METHODS, "id-guard", raising=False)
     desk = Desk(tmp_path)
     with gr.Blocks():
         view = forge_tab.draw()

@@ -98,7 +98,7 @@ def test_a_batch_gives_what_single_faces_give(make_tiny, faces):
     assert (together[:1] - first).abs().mean() < 1e-3  # signs of near-zero gradients may differ
 
 
-@pytest.mark.parametrize("name", [id for id, method in METHODS.items() if "epsilon" in method.Params.model_fields])
+@pytest.mark.parametrize("name", [id for id, method in METHODS.items() if "norm" in method.Params.model_fields])
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_every_method_stays_in_its_ball_and_is_repeatable(make_tiny, faces, name, norm):
     chosen, scene = METHODS[name], scene_of(make_tiny)

@@ -29,7 +29,7 @@ from engines.nets.erasable_mask import ATTRIBUTES, WIDTHS, Coder
 from engines.nets.stargan import Discriminator
 from engines.tensors import fill, read_tensors
 from engines.train import erasable_losses as losses
-from engines.train import kept
+from engines.train import kept, processes
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.dip_recipe import SURROGATES, target_faces
@@ -116,13 +116,14 @@ class Training:
             group["lr"] = self.recipe.rate * min(1.0, 2 * (1 - self.done / self.recipe.steps))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        processes.average(p for group in optimiser.param_groups for p in group["params"])
         optimiser.step()
 
     def step(self) -> dict[str, float]:
         """One update of the generator, one of the critic."""
         rng = np.random.default_rng((self.recipe.seed, self.done))
         index = rng.choice(len(self.faces), self.recipe.batch, replace=False)
-        pixels = signed(self.faces.pixels(index, self.recipe.size)).to(self.device)
+        pixels = signed(self.faces.pixels(processes.part(index), self.recipe.size)).to(self.device)
         with torch.autocast(self.device.split(":")[0], torch.bfloat16):
             made = self.net(pixels)
             terms = {
@@ -153,7 +154,7 @@ class Training:
         for mean in rounds(self, every):
             self.history.append({**mean, **self.held_out(test)})
             self.save()
-            print(f"AdvFaces {self.history[-1]} {self.seconds:.0f} s", flush=True)
+            processes.say(f"AdvFaces {self.history[-1]} {self.seconds:.0f} s")
 
 
 def main() -> None:
@@ -166,7 +167,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     recipe = CONFIGS[args.config]
     recipe = replace(recipe, steps=args.steps or recipe.steps, seed=args.seed)

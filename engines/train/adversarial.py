@@ -22,7 +22,7 @@ from torch import Tensor
 from engines.checkpoints import CheckpointError
 from engines.edits import LABELS, wanted
 from engines.methods.id_guard import generator_of
-from engines.train import forgers, kept
+from engines.train import forgers, kept, processes
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.forger_losses import OBJECTIVES
@@ -70,7 +70,7 @@ class Hardening(forgers.Training):
 
     def _attack(self) -> float:
         """The inner maximisation: G moves the forgeries away from those of the plain faces."""
-        batch = super().draw(self.done - 1).first(self.recipe.batch)
+        batch = super().draw(self.done - 1).first(self.recipe.batch // processes.count())
         aim = batch.labels.roll(1, 0)
         self.generator.requires_grad_(False)
         with torch.no_grad():
@@ -79,6 +79,7 @@ class Hardening(forgers.Training):
         apart = (self._forged(moved, batch.labels, aim) - plain).square().mean()
         self.optimisers[-1].zero_grad(set_to_none=True)
         (-apart).backward()
+        processes.average(self.guard.parameters())
         self.optimisers[-1].step()
         self.generator.requires_grad_(True)
         return float(apart.detach())

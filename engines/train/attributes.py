@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from engines.face import sample
 from engines.nets.attributes import NAMES, AttributeNet
+from engines.train import processes
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.supervised import Supervised, Task
@@ -73,7 +74,7 @@ def main(
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--seed", type=int, default=seed)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     try:
         train, test = (Celeba.read(args.data, split) for split in ("train", "test"))

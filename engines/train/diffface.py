@@ -26,7 +26,7 @@ from engines.checkpoints import CheckpointError
 from engines.diffface_network import KINDS, DiffFace
 from engines.nets.diffusion import DiffusionUNet
 from engines.recognise import Recogniser, load
-from engines.train import kept
+from engines.train import kept, processes
 from engines.train.average import follow
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
@@ -84,7 +84,7 @@ class Training:
         """What a step trains on."""
         rng = np.random.default_rng((self.recipe.seed, step))
         index = rng.choice(len(self.faces), self.recipe.batch, replace=False)
-        return self.faces.draw(index, rng, len(self.schedule)).to(self.device)
+        return processes.part(self.faces.draw(index, rng, len(self.schedule))).to(self.device)
 
     def loss(self, net: nn.Module, draw: Draw) -> Tensor:
         """The mean squared error of the predicted noise (Ho et al., 2020, Eq. 14)."""
@@ -100,6 +100,7 @@ class Training:
         loss = self.loss(self.net, self.draw(self.done))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        processes.average(self.net.parameters())
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         if norm.isfinite():  # else the step is left out: one infinite gradient would end the training
             self.optimiser.step()
@@ -126,8 +127,9 @@ class Training:
         for mean in rounds(self, every):
             self.history.append({**mean, "held out": round(self.held_out(), 4)})
             self.save()
-            save_image(grid(self.shown(), self.test), self.folder / "grid.png", nrow=SHOWN)
-            print(f"{ID} {self.history[-1]} {self.seconds:.0f} s", flush=True)
+            if processes.first():
+                save_image(grid(self.shown(), self.test), self.folder / "grid.png", nrow=SHOWN)
+            processes.say(f"{ID} {self.history[-1]} {self.seconds:.0f} s")
 
 
 def main() -> None:
@@ -140,7 +142,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--every", type=int, default=500, help="steps between two lines of the log")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     recipe = CONFIGS[args.config]
     recipe = replace(

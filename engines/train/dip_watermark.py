@@ -31,7 +31,7 @@ from engines.measure import ssim
 from engines.method import MethodError
 from engines.nets.dip import BITS, SIDE, TARGETS
 from engines.nets.watermark import NETWORKS
-from engines.train import kept
+from engines.train import kept, processes
 from engines.train.datasets import DataError
 from engines.train.dip_objective import Batch, Terms, Weights, adversarial, bit_accuracy, direct, meta
 from engines.train.dip_recipe import CONFIGS, SURROGATES, Recipe, read_weights, surrogate, target_faces
@@ -103,7 +103,8 @@ class Training:
         bits = torch.from_numpy(rng.integers(2, size=(len(index), BITS))).float()
         target = F.one_hot(torch.from_numpy(rng.integers(len(TARGETS), size=len(index))), len(TARGETS)).float()
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        return Batch(pixels.to(self.device), bits.to(self.device), target.to(self.device)), generator
+        batch = Batch(pixels.to(self.device), bits.to(self.device), target.to(self.device))
+        return processes.part(batch), generator
 
     def losses(self, step: int) -> Terms:
         """The three losses of a step, by the plain ensemble during the warm-up, by Algorithm 1 after it."""
@@ -131,6 +132,7 @@ class Training:
         self.optimiser.zero_grad(set_to_none=True)
         terms.total(self.weights_at(self.done)).backward()
         for net in (self.encoder, self.decoder):
+            processes.average(net.parameters())
             nn.utils.clip_grad_norm_(net.parameters(), 200.0)
         self.optimiser.step()
         self.done += 1
@@ -142,7 +144,7 @@ class Training:
             row = {**mean, **held_out(self, test)}
             self.history.append(row)
             self.save()
-            print(f"{self.recipe.network} {row} {self.seconds:.0f} s", flush=True)
+            processes.say(f"{self.recipe.network} {row} {self.seconds:.0f} s")
 
 
 @torch.no_grad()
@@ -194,7 +196,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float)
     parser.add_argument("--inner", type=float)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     names = tuple(name for name in args.surrogates.split(",") if name and name != "none")
     changes = {

@@ -30,7 +30,7 @@ from engines.method import MethodError
 from engines.nets.dip import TARGETS
 from engines.nets.erasable_mask import ATTRIBUTES, BETA, GAMMA, ErasableMask
 from engines.nets.stargan import Discriminator
-from engines.train import kept
+from engines.train import kept, processes
 from engines.train.average import follow
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
@@ -124,7 +124,7 @@ class Training(Stages):
         mix = (BETA, GAMMA) if step % 2 else (float(rng.uniform(*BETAS)), float(rng.uniform(*GAMMAS)))
         seed = int(rng.integers(2**62))
         torch.manual_seed(seed)
-        return Batch(pixels.to(self.device), attributes, attributes.roll(1, 0), mix, seed)
+        return processes.part(Batch(pixels.to(self.device), attributes, attributes.roll(1, 0), mix, seed))
 
     def rate_at(self, step: int) -> float:
         """Adam's rate: in each stage whole for the first half, then in a straight line to zero."""
@@ -138,6 +138,7 @@ class Training(Stages):
             group["lr"] = self.rate_at(self.done)
         optimiser.zero_grad(set_to_none=True)
         torch.stack([value.float() for value in terms.values()]).sum().backward()
+        processes.average(optimiser.param_groups[0]["params"])
         nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], 500.0)
         optimiser.step()
 
@@ -158,7 +159,7 @@ class Training(Stages):
         for mean in rounds(self, every):
             self.history.append({**mean, **held_out(self, test)})
             self.save()
-            print(f"stage {self.recipe.stage(self.done - 1)} {self.history[-1]} {self.seconds:.0f} s", flush=True)
+            processes.say(f"stage {self.recipe.stage(self.done - 1)} {self.history[-1]} {self.seconds:.0f} s")
 
 
 def main() -> None:
@@ -174,7 +175,7 @@ def main() -> None:
     for name in ("edit", "attack", "erase", "batch", "primaries"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     asked = {name: getattr(args, name) for name in ("edit", "attack", "erase", "batch", "primaries")}
     recipe = replace(CONFIGS[args.config], **{name: value for name, value in asked.items() if value is not None})

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 from torchvision.utils import save_image
 
-from engines.train import kept
+from engines.train import kept, processes
 from engines.train.average import follow
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
@@ -141,7 +141,7 @@ class Training:
         pixels[mirrored] = pixels[mirrored].flip(-1)
         labels = torch.from_numpy(self.labels[index].astype(np.float32))
         torch.manual_seed(int(rng.integers(2**62)))
-        return Batch(pixels.to(self.device), labels.to(self.device), **asked)
+        return processes.part(Batch(pixels.to(self.device), labels.to(self.device), **asked))
 
     def _update(self, which: int, terms: Terms) -> None:
         optimiser = self.optimisers[which]
@@ -149,7 +149,9 @@ class Training:
             group["lr"] = self.rate_at(self.done) * group["share"]
         optimiser.zero_grad(set_to_none=True)
         torch.stack([value.float() for value in terms.values()]).sum().backward()
-        norm = nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], 100.0)
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        processes.average(parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, 100.0)
         if norm.isfinite():  # else the step is left out: one infinite gradient would end the training
             optimiser.step()
 
@@ -166,7 +168,7 @@ class Training:
     def step(self) -> dict[str, float]:
         """One update of the generator, one of the critic; returns what the log shows."""
         real = self.draw(self.done)
-        batch = real.first(self.recipe.batch)
+        batch = real.first(self.recipe.batch // processes.count())
         with torch.autocast(self.device.split(":")[0], torch.bfloat16):
             self.critic.requires_grad_(False)
             made = self._made(batch)
@@ -184,7 +186,7 @@ class Training:
         for k in range(self.recipe.warm):
             real = self.draw(-1 - k)
             with torch.autocast(self.device.split(":")[0], torch.bfloat16):
-                self._update(0, self.objective.first_terms(real.first(self.recipe.batch)))
+                self._update(0, self.objective.first_terms(real.first(self.recipe.batch // processes.count())))
                 self._update(1, self.objective.warm_terms(real))
         self.average.load_state_dict(self.generator.state_dict())
 
@@ -197,8 +199,9 @@ class Training:
         for row in rounds(self, every):
             self.history.append(row)
             self.save()
-            save_image(grid(self, test), self.folder / "grid.png", nrow=SHOWN)
-            print(f"{self.id} {row} {self.seconds:.0f} s", flush=True)
+            if processes.first():
+                save_image(grid(self, test), self.folder / "grid.png", nrow=SHOWN)
+            processes.say(f"{self.id} {row} {self.seconds:.0f} s")
 
 
 def wide_first(net: nn.Module) -> None:
@@ -220,7 +223,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int)
     for name in ("rate", "taught"):
         parser.add_argument(f"--{name}", type=float)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     recipe = CONFIGS[args.config]
     recipe = replace(

@@ -28,7 +28,7 @@ from engines.edits import LABELS
 from engines.manipulate import signed, unsigned
 from engines.method import MethodError
 from engines.nets.id_guard import EPSILON, PerturbationGenerator
-from engines.train import idm, kept
+from engines.train import idm, kept, processes
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.opponents import Opponents, bundled, success
@@ -53,6 +53,7 @@ class Recipe:
     strategy: str = "S-II"  # S-I, S-II, or equal weights
     loss: str = "idm"  # the module of Sec. III-B; or, of the baselines: "output", "output and features"
     rate: float = 5e-4
+    universal: int = 1  # so many faces of a batch meet δ_p, too: it is one picture, and each face costs a forging
     robust: bool = False  # JPEG between protecting and forging, in half of the steps
     seed: int = 0
 
@@ -102,11 +103,13 @@ class Training:
         pixels = signed(self.faces.pixels(index, 128))
         mirrored = torch.from_numpy(rng.random(len(index)) < 0.5)
         pixels[mirrored] = pixels[mirrored].flip(-1)
-        return pixels.to(self.device), torch.from_numpy(self.labels[index]).to(self.device), rng
+        labels = torch.from_numpy(self.labels[index])
+        return processes.part(pixels).to(self.device), processes.part(labels).to(self.device), rng
 
     def _protected(self, pixels: Tensor, rng: np.random.Generator) -> Tensor:
-        """x + δ and x + δ_p, Eq. 14: (2 N, 3, S, S) in [-1, 1]; through JPEG where the recipe asks for it."""
-        both = torch.cat([pixels + self.net(pixels), pixels + self.net.prior]).clamp(-1, 1)
+        """x + δ and, of the first faces, x + δ_p, Eq. 14, in [-1, 1]; through JPEG where the recipe asks for it."""
+        few = pixels[: self.recipe.universal]
+        both = torch.cat([pixels + self.net(pixels), few + self.net.prior]).clamp(-1, 1)
         if self.recipe.robust and rng.random() < 0.5:
             return signed(distort.jpeg(unsigned(both), float(rng.integers(*JPEG))))
         return both
@@ -121,7 +124,7 @@ class Training:
         for forger in self.against.forgers:
             edit = forger.edits[int(rng.integers(len(forger.edits)))]
             members = self.against.members[int(rng.integers(len(self.against.members))) :][:1]
-            before = idm.clean(forger, edit, labels, pixels, members).twice()
+            before = idm.clean(forger, edit, labels, pixels, members).again(self.recipe.universal)
             terms = idm.terms(before, leaf, where, members)
             slopes.append(torch.autograd.grad(LOSSES[self.recipe.loss](terms), leaf)[0])
             found.append(terms)
@@ -130,6 +133,7 @@ class Training:
             group["lr"] = self.rate_at(self.done)
         self.optimiser.zero_grad(set_to_none=True)
         protected.backward(sum(w * g for w, g in zip(weights.tolist(), slopes, strict=True)))
+        processes.average(self.net.parameters())
         nn.utils.clip_grad_norm_(self.net.parameters(), 10.0)
         self.optimiser.step()
         with torch.no_grad():
@@ -139,12 +143,12 @@ class Training:
         return self._log(found, weights)
 
     def _where(self, pixels: Tensor) -> idm.Masks:
-        """The masks of both halves of the protected faces; the baselines know none."""
-        if self.recipe.loss != "idm":
-            whole = torch.ones_like(pixels[:, :1]).repeat(2, 1, 1, 1)
-            return idm.Masks(whole, whole)
-        found = idm.masks(pixels, self.against.parse, self.against.members[0])
-        return idm.Masks(*(torch.cat([one, one]) for one in (found.parts, found.heat)))
+        """The masks of all protected faces; the baselines know none."""
+        if self.recipe.loss == "idm":
+            found = idm.masks(pixels, self.against.parse, self.against.members[0])
+        else:
+            found = idm.Masks(torch.ones_like(pixels[:, :1]), torch.ones_like(pixels[:, :1]))
+        return idm.Masks(*(idm.again(one, self.recipe.universal) for one in (found.parts, found.heat)))
 
     def rate_at(self, step: int) -> float:
         """Constant in the first half, then down to a tenth."""
@@ -185,7 +189,7 @@ class Training:
         for mean in rounds(self, every):
             self.history.append({**held_out(self, test), **mean})
             self.save()
-            print(f"{self.recipe.strategy} {self.history[-1]} {self.seconds:.0f} s", flush=True)
+            processes.say(f"{self.recipe.strategy} {self.history[-1]} {self.seconds:.0f} s")
 
 
 def held_out(training: Training, test: Celeba, faces: int = 40) -> dict[str, float]:
@@ -208,7 +212,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     asked = {name: value for name in ("steps", "batch") if (value := getattr(args, name)) is not None}
     recipe = replace(CONFIGS[args.config], strategy=args.strategy, robust=args.robust, seed=args.seed, **asked)

@@ -24,6 +24,11 @@ from engines.recognise import Recogniser
 SMALL = 1e-6
 
 
+def again(rows: Tensor, count: int) -> Tensor:
+    """All rows, and the first `count` of them once more."""
+    return torch.cat([rows, rows[:count]])
+
+
 @dataclass(frozen=True)
 class Clean:
     """What a forger makes of unprotected faces: `forged`, its `features`, and whom each recogniser sees (N, D)."""
@@ -35,10 +40,10 @@ class Clean:
     features: Tensor
     rows: tuple[Tensor, ...]
 
-    def twice(self) -> Clean:
-        """The same for faces that come twice, all of them and all of them again."""
-        labels, forged, features = (torch.cat([one, one]) for one in (self.labels, self.forged, self.features))
-        return Clean(self.forger, self.edit, labels, forged, features, tuple(torch.cat([r, r]) for r in self.rows))
+    def again(self, count: int) -> Clean:
+        """The same for all the faces, and for the first `count` of them once more."""
+        labels, forged, features = (again(one, count) for one in (self.labels, self.forged, self.features))
+        return Clean(self.forger, self.edit, labels, forged, features, tuple(again(row, count) for row in self.rows))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from engines.checkpoints import CheckpointError
 from engines.nets.hidden import BITS, Hidden
 from engines.nets.ipmn import Discriminator, Ipmn
 from engines.nets.stealing import THIEVES, thief
-from engines.train import kept
+from engines.train import kept, processes
 from engines.train.average import follow
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
@@ -143,7 +143,7 @@ class Training(Stages):
         marks = self.marks(count // 2, rng)
         marks = torch.cat([marks, marks])
         torch.manual_seed(int(rng.integers(2**62)))
-        return self.batch(faces, marks)
+        return processes.part(self.batch(faces, marks))
 
     def rate_at(self, step: int) -> float:
         """Adam's rate: in each phase whole for the first half, then in a straight line to zero."""
@@ -157,6 +157,7 @@ class Training(Stages):
             group["lr"] = self.rate_at(self.done)
         optimiser.zero_grad(set_to_none=True)
         total(terms.values()).backward()
+        processes.average(optimiser.param_groups[0]["params"])
         nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], 1.0)
         optimiser.step()
 
@@ -179,7 +180,7 @@ class Training(Stages):
         for mean in rounds(self, every):
             self.history.append({**mean, **held_out(self, test, faces)})
             self.save()
-            print(f"{PHASES[self.reached]} {self.history[-1]} {self.seconds:.0f} s", flush=True)
+            processes.say(f"{PHASES[self.reached]} {self.history[-1]} {self.seconds:.0f} s")
 
 
 def source(faces: Celeba, masks: Path | None) -> Source:
@@ -204,7 +205,7 @@ def main() -> None:
     for name in (*PHASES, "batch"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     asked = {name: getattr(args, name) for name in (*PHASES, "batch", "half")}
     asked |= {"thieves": tuple(args.thieves) if args.thieves else None, "seed": args.seed}

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from engines.train import processes
+
 LAST = "last.pt"
 
 
@@ -21,7 +23,12 @@ def read(folder: Path, device: str) -> dict[str, Any] | None:
 
 
 def write(folder: Path, state: Mapping[str, Any], weights: Mapping[str, Tensor], log: Mapping[str, Any]) -> None:
-    """`last.pt` whole or not at all, then `weights.safetensors` (what is floating point, as fp16) and `log.json`."""
+    """`last.pt` whole or not at all, then `weights.safetensors` (what is floating point, as fp16) and `log.json`.
+
+    Of several processes the first writes.
+    """
+    if not processes.first():
+        return
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(dict(state), folder / "last.part")
     (folder / "last.part").replace(folder / LAST)

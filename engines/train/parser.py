@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from engines.detect import Detector
 from engines.face import CELEBA128, invert, sample, similarity
 from engines.nets.parser import CLASSES, FACE, Parser
+from engines.train import processes
 from engines.train.datasets import DataError, parquet_reader
 from engines.train.supervised import Supervised, Task
 
@@ -137,7 +138,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     try:
         masks = Masks.read(args.data, Detector())

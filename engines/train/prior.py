@@ -22,6 +22,7 @@ from engines.manipulate import signed
 from engines.nets.stargan import StarGan
 from engines.once import frozen
 from engines.tensors import fill
+from engines.train import processes
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.pgd import pgd
@@ -91,7 +92,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--faces", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     try:
         train, test = Celeba.read(args.data, "train", args.faces), Celeba.read(args.data, "test")

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from engines import verification
 from engines.nets.compact import FAMILIES
+from engines.train import processes
 from engines.train.augment import augment
 from engines.train.face_bank import MARGIN, FaceBank
 from engines.train.margin import MarginLoss
@@ -149,7 +150,9 @@ class Training:
 
     def step(self, index: np.ndarray, rng: np.random.Generator, generator: torch.Generator) -> tuple[float, float]:
         """One batch; returns the distillation loss and the margin loss."""
-        mirrored = rng.integers(2, size=len(index))
+        index = index[: len(index) // processes.count() * processes.count()]
+        mirrored = processes.part(rng.integers(2, size=len(index)))
+        index = processes.part(index)
         pixels = torch.from_numpy(self.bank.pixels[index])
         pixels = torch.where(torch.from_numpy(mirrored == 1).view(-1, 1, 1, 1), pixels.flip(-1), pixels)
         pixels = augment(pixels.to(self.device), generator).contiguous(memory_format=torch.channels_last)
@@ -160,6 +163,7 @@ class Training:
         margin = self.margin(rows, torch.from_numpy(self.bank.labels[index]).to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
         (20 * distil + 0.3 * margin).backward()
+        processes.average(self.net.parameters())
         nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimiser.step()
         return float(distil.detach()), float(margin.detach())
@@ -177,7 +181,8 @@ class Training:
                 group["lr"] = self.rate_at(self.done + i / len(batches))
             losses.append(self.step(index, rng, generator))
         distil, margin = np.mean(losses, axis=0)
-        return {"distil": round(float(distil), 4), "margin": round(float(margin), 4)}
+        found = processes.mean({"distil": float(distil), "margin": float(margin)})
+        return {name: round(value, 4) for name, value in found.items()}
 
     def run(self, test: FaceBank) -> None:
         """Train to the end, measuring on people never seen and saving after each epoch."""
@@ -189,7 +194,7 @@ class Training:
             row = {"epoch": self.done, **losses, **held_out(self.net, test, self.device)}
             self.history.append(row)
             self.save()
-            print(f"{self.id} {row} {self.seconds:.0f} s", flush=True)
+            processes.say(f"{self.id} {row} {self.seconds:.0f} s")
 
 
 @torch.no_grad()
@@ -221,7 +226,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, help="the same of the test split, for the log")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the log")
     parser.add_argument("--epochs", type=int, default=16)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
     training = Training(args.id, FaceBank.read(args.bank), args.epochs, args.out, args.device)
     training.run(FaceBank.read(args.test))

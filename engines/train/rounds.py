@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from engines.train import processes
+
 
 class Steps(Protocol):
     """What a training has: `recipe.steps` of them in all, `done` so far, and the `seconds` that they took."""
@@ -36,4 +38,5 @@ def rounds(training: Steps, every: int) -> Iterator[dict[str, float]]:
             rows.append(training.step())
         training.seconds += clock(training.device) - began
         mean = {name: float(np.mean([row[name] for row in rows if name in row])) for name in rows[-1]}
+        mean = processes.mean(mean)
         yield {"step": training.done, **{name: round(value, 4) for name, value in mean.items()}}

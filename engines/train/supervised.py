@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engines.train import kept
+from engines.train import kept, processes
 from engines.train.rounds import clock
 
 
@@ -75,16 +75,17 @@ class Supervised:
         for start in range(0, len(order) - size + 1, size):
             for group in self.optimiser.param_groups:
                 group["lr"] = self.rate_at(self.done + start / len(order))
-            inputs, targets = self.task.batch(order[start : start + size], rng)
+            inputs, targets = (processes.part(one) for one in self.task.batch(order[start : start + size], rng))
             with torch.autocast(self.device.split(":")[0], torch.bfloat16):
                 out = self.net(inputs.to(self.device))
             loss = self.task.loss(out.float(), targets.to(self.device))
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            processes.average(self.net.parameters())
             self.optimiser.step()
             losses.append(float(loss.detach()))
         self.done += 1
-        return float(np.mean(losses))
+        return processes.mean({"loss": float(np.mean(losses))})["loss"]
 
     def run(self) -> None:
         """Train to the end; after every epoch measure, save, and say so."""
@@ -97,4 +98,4 @@ class Supervised:
                 figures = self.task.measure(self.net)
             self.history.append({"epoch": self.done, "loss": round(loss, 4), **figures})
             self.save()
-            print(f"{self.task.id} {self.history[-1]} {self.seconds:.0f} s", flush=True)
+            processes.say(f"{self.task.id} {self.history[-1]} {self.seconds:.0f} s")
