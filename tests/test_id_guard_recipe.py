@@ -69,7 +69,7 @@ def test_a_forger_that_is_hard_to_disrupt_weighs_more():
     performance, priors = torch.tensor([0.01, 0.3, 1.0, 7.0]), torch.tensor([10.0, 1, 1, 1])
     expected = [10 * -0.99 * torch.tensor(0.01).log(), -0.7 * torch.tensor(0.3).log(), 0, 0]
     assert weighting.hardness(performance, priors).tolist() == pytest.approx([float(v) for v in expected], abs=1e-6)
-    assert [weighting.prior_of(d, 0.5) for d in (0.5, 0.06, 0.004)] == [1, 10, 100]
+    assert [weighting.prior_of(d, 0.5) for d in (0.5, 0.06, 0.05, 0.004)] == [1, 1, 10, 100]
 
 
 def test_distances_are_means_over_the_mask():

@@ -43,5 +43,8 @@ def hardness(performance: Tensor, priors: Tensor) -> Tensor:
 
 
 def prior_of(distance: float, most: float) -> float:
-    """α of a forger: the power of ten by which its L2 distance under a slight attack falls short of the easiest's."""
-    return 10.0 ** round(math.log10(max(most, 1e-12) / max(distance, 1e-12)))
+    """α of a forger: the whole power of ten by which its L2 distance under a slight attack is below the easiest's.
+
+    Cut off, not rounded: what is less than ten times as hard is balanced by β.
+    """
+    return 10.0 ** math.floor(math.log10(max(most, 1e-12) / max(distance, 1e-12)) + 1e-3)
