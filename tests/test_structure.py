@@ -11,7 +11,7 @@ from bundled import faults
 ROOT = Path(__file__).resolve().parents[1]
 UI = {"gradio", "streamlit"}
 DEVELOPMENT = {"frbench", "onnxruntime"}  # imported where they are there; requirements-dev.txt has them
-CLUSTER = {"ray", "datasets"}  # likewise; requirements-cluster.txt has them
+CLUSTER = {"ray", "datasets", "accelerate"}  # likewise; requirements-cluster.txt has them
 FIRST = """
 import alembic, cv2, facenet_pytorch, gradio, kornia, matplotlib.pyplot, onnx, os, pandas, plotly.graph_objects
 import scipy.stats, skimage.restoration, sqlmodel, sys, timm, torchvision

@@ -49,7 +49,7 @@ def device() -> str:
     """Where this process trains unless told otherwise: a GPU of its own where there is one."""
     state = _state()
     if state is not None:
-        return str(state.device)
+        return "cpu" if state.device.type == "cpu" else str(state.device)
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -1,0 +1,38 @@
+"""Two small trainings, for one process or several: `python -m tests.trained_apart FOLDER`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from engines.train import processes
+from engines.train.supervised import Supervised, Task
+
+
+def supervised(folder: Path) -> None:
+    """A network learns which of four noises it sees."""
+    pixels = torch.rand(40, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    targets = torch.arange(40) % 4
+    task = Task("noises", 40, lambda index, rng: (pixels[index], targets[index]), F.cross_entropy, lambda net: {})
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 8, 5), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 144, 4))
+    Supervised(task, net, folder / "supervised", 3, 8).run()
+
+
+def main() -> None:
+    """Train, and try a batch that cannot be divided."""
+    torch.set_num_threads(1)
+    supervised(Path(sys.argv[1]))
+    try:
+        processes.part(np.arange(7))
+    except ValueError as error:
+        processes.say(str(error))
+
+
+if __name__ == "__main__":
+    main()
