@@ -119,6 +119,7 @@ def _origin(card: Checkpoint, logs: dict[str, Any]) -> str:
         device = "one CPU core" if log["device"] == "cpu" else "one GPU"
         lines.append(
             f"- {name}: `python -m engines.train.{COMMANDS[name]}`; {more}. Took {log['seconds']:,} s on {device}."
+            + (f" {log['note']}" if "note" in log else "")
         )
     return (
         f"## Data and recipe\n\n- Data: {card.trained_on}. The people it is measured on were never trained on.\n"

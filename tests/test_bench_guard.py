@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.bench import guard_scene, id_guard
+from app.bench import forger_limits, guard_scene, id_guard
 from app.bench.guard_scene import INPAINTERS, Bench, Faces, repaired
 from engines import manipulate
 from engines.face import CELEBA128, align
@@ -71,3 +71,19 @@ def test_an_unknown_method_is_named(guard, forgers):
 
     with pytest.raises(ValueError, match="choose from unprotected, Disrupting"):
         id_guard._run(Args())
+
+
+def test_limits_are_reached_inside_the_ball_and_the_parts_make_the_whole(bench, monkeypatch):
+    monkeypatch.setattr(forger_limits, "parts", lambda pixels: torch.full((2, 128, 128), CLASSES.index("skin")))
+    attack = forger_limits.Attack(2 * bench.faces.pixels - 1, bench.faces.labels, bench.judge, 2, 0)
+    rows = list(forger_limits.rows_of(attack, ("stargan", "hisd"), 1))
+    assert [row["forger"] for row in rows] == ["stargan", "hisd"] and rows[0]["edit"] == bench.forgers[0].edits[0]
+    for row in rows:
+        assert 0 < row["least"] <= row["L2"] and 0 <= row["DSR"] <= 1 and 0 < row["coarse share"] < 1
+    delta = torch.rand(1, 3, 16, 16) - 0.5
+    fine = delta - forger_limits.coarse(delta)
+    assert torch.allclose(fine + forger_limits.coarse(delta), delta)
+    flat = torch.full((1, 3, 16, 16), 0.3)
+    assert torch.allclose(forger_limits.coarse(flat), flat), "a tint is coarse altogether"
+    again = list(forger_limits.rows_of(attack, ("stargan",), 1))
+    assert again == rows[:1], "the same seed, the same attack"

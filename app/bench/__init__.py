@@ -7,12 +7,22 @@ from typing import Any
 
 def add_parser(commands: Any) -> None:
     """`bench NAME`."""
-    from app.bench import default_run, dip_watermark, face_networks, forgers, id_guard, panel, tip_im, tip_im_speed
+    from app.bench import (
+        default_run,
+        dip_watermark,
+        face_networks,
+        forger_limits,
+        forgers,
+        id_guard,
+        panel,
+        tip_im,
+        tip_im_speed,
+    )
     from app.bench.run import command, scale
 
     names = commands.add_parser("bench", help="measure a method").add_subparsers(
         dest="bench", required=True, metavar="NAME"
     )
-    papers = (tip_im, tip_im_speed, dip_watermark, forgers, face_networks, id_guard)
+    papers = (tip_im, tip_im_speed, dip_watermark, forgers, forger_limits, face_networks, id_guard)
     for module in (command, *papers, default_run, panel, scale):
         module.add_parser(names)
