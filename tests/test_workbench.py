@@ -194,4 +194,4 @@ def test_the_example_is_open_to_all_and_the_rest_needs_the_token(browser, url):
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_selector("text=4 Open and share")
-    assert page.get_by_text("SHA-256").count() == 1
+    sync_api.expect(page.get_by_text("SHA-256")).to_have_count(1)
