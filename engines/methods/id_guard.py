@@ -1,8 +1,7 @@
 """ID-Guard (Qu et al.): one pass adds a perturbation that makes forgers fail on the face.
 
 The perturbation is small, |δ| <= ε in the paper's range [-1, 1], and made for the face (strategies S-I and S-II,
-which differ in how training weighted the forgers) or one for all faces (P-Pert, the prior trained with S-II). The
-method joins METHODS with its trained generators.
+which differ in how training weighted the forgers) or one for all faces (P-Pert, the prior trained with S-II).
 """
 
 from __future__ import annotations
@@ -83,9 +82,10 @@ generators = Once(_generators)
 
 class IdGuard:
     id, title = "id-guard", "ID-Guard"
-    summary = "Deepfake models fail on the face: what they forge is broken and shows nobody."
+    summary = "One pass that is made to break what deepfake models forge of the face."
     caveat: ClassVar[str] = (
-        "ID-Guard breaks what forgers make of the photo; it does not hide you from recognition of the photo itself."
+        "ID-Guard is made against forgers; it does not hide you from recognition of the photo itself. Its bundled "
+        "generators were trained for an hour: the wall says which forgers fail."
     )
     disrupts: ClassVar[bool] = True
     paper: ClassVar[str] = PAPER
