@@ -64,12 +64,13 @@ function peek(point) {
   const line = [...element.querySelectorAll('[data-line]')].find(row => row.dataset.line === point.customdata);
   return line && line.querySelector('img[alt^="Protected"]');
 }
+let shown = null;
+const hide = () => { if (shown) shown.remove(); shown = null; };
+document.addEventListener('pointerdown', hide);
 function watch(plot) {
   if (!plot || !plot.on || plot.dataset.watched) return;
   plot.dataset.watched = 'yes';
-  let shown = null;
-  const hide = () => { if (shown) shown.remove(); shown = null; };
-  const show = data => {
+  const reveal = data => {
     const face = peek(data.points[0]);
     hide();
     if (!face) return;
@@ -80,12 +81,11 @@ function watch(plot) {
     shown.style.top = `${Math.max(8, Math.min(data.event.clientY, box.bottom) - 150)}px`;
     document.body.append(shown);
   };
-  plot.on('plotly_hover', show);
-  plot.on('plotly_click', show);  // a tap: its hover is over before the finger is up
+  plot.on('plotly_hover', reveal);
+  plot.on('plotly_click', reveal);  // a tap: its hover is over before the finger is up
   plot.on('plotly_unhover', hide);
   // A finger leaves as soon as it has tapped: what it called stays until the next tap.
   plot.addEventListener('pointerleave', event => { if (event.pointerType === 'mouse') hide(); });
-  document.addEventListener('pointerdown', hide);
 }
 document.addEventListener('pointerover', event => {
   if (event.target.closest && event.target.closest('#lv-tradeoff')) {

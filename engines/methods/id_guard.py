@@ -84,8 +84,8 @@ class IdGuard:
     id, title = "id-guard", "ID-Guard"
     summary = "One pass that is made to break what deepfake models forge of the face."
     caveat: ClassVar[str] = (
-        "ID-Guard is made against forgers; it does not hide you from recognition of the photo itself. Its bundled "
-        "generators were trained for an hour: the wall says which forgers fail."
+        "ID-Guard is made against forgers; it does not hide you from recognition of the photo itself. The wall says "
+        "which forgers fail: with the bundled generators mostly StarGAN alone, and hardly one after JPEG."
     )
     disrupts: ClassVar[bool] = True
     paper: ClassVar[str] = PAPER
