@@ -110,12 +110,14 @@ def _origin(card: Checkpoint, logs: dict[str, Any]) -> str:
         more = ", ".join(f"{name} {value}" for name, value in recipe.items())
         device = "one CPU core" if log["device"] == "cpu" else "one GPU"
         edits = f" --edits run/{next(iter(logs))}" if i else ""
+        edits += " --teacher TEACHER" if log.get("teacher") else ""
         command = f"--data DIR --targets TARGETS --target {target}{edits} --out run/{target}"
         lines.append(f"- `python -m engines.train.erasable_mask {command}`; {more}.")
         lines.append(f"  Took {log['seconds']:,} s on {device}.")
     return (
         f"## Data and recipe\n\n- Data: {card.trained_on}. The people it is measured on were never trained on.\n"
-        "- `python -m app targets --out TARGETS`, then:\n" + "\n".join(lines)
+        "- `python -m app targets --out TARGETS`; where a recipe names a teacher, which the paper does not have, "
+        "also `python -m engines.train.teacher --data DIR --out TEACHER`; then:\n" + "\n".join(lines)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from engines.train.erasable_held_out import held_out
 from engines.train.erasable_losses import Scene
 from engines.train.erasable_mask import Training
 from engines.train.erasable_recipe import CONFIGS, Recipe
+from engines.train.teacher import Teacher
 from engines.train.victims import Victim, off, pool, resampled, still
 
 WIDTHS = (4, 6, 8, 8)
@@ -239,6 +241,15 @@ def test_another_target_starts_from_the_first_stage_of_one_that_is_over(celeba, 
     second.step()
     expected = first.average.generator.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in second.net.generator.state_dict().items())
+
+
+def test_a_teacher_is_asked_in_the_stages_that_edit_and_the_log_says_so(celeba, tmp_path):
+    run = training(celeba, tmp_path, dataclasses.replace(SHORT, warm=0))
+    run.teacher = Teacher().eval().requires_grad_(False)
+    taught = ["taught" in run.step() for _ in range(SHORT.steps)]
+    assert taught == [SHORT.stage(step) < 3 for step in range(SHORT.steps)]
+    run.save()
+    assert json.loads((tmp_path / "log.json").read_text())["teacher"] is True
 
 
 def test_the_plain_ensemble_trains_too_and_what_is_measured_is_finite(celeba, tmp_path):

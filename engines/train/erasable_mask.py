@@ -1,14 +1,16 @@
 """The recipe of ErasableMask: a curriculum of three stages (Shen et al., Sec. IV-D).
 
     python -m app targets --out TARGETS
-    python -m engines.train.erasable_mask --data DIR --targets TARGETS --target hopper --out FOLDER
+    python -m engines.train.erasable_mask --data DIR --targets TARGETS --target hopper --out FOLDER [--teacher DIR]
     python -m engines.train.erasable_mask --data DIR --targets TARGETS --target collins --edits FOLDER --out OTHER
 
 Stage 1 teaches G to edit attributes (Eq. 14). Stage 2 leaves G as it is and trains E_adv and R, which start as G is,
 against the surrogates by the meta-auxiliary attack (Eq. 15). Stage 3 trains R alone (Eq. 16). With `--edits` the
-first stage is taken from another training. β and γ are drawn for every batch, so that both can be moved afterwards;
-in half of the batches they are the usual ones. `--no-meta` is Table VII. Started again with the same --out it goes on
-after the last checkpoint; every draw depends on seed and step alone.
+first stage is taken from another training. With `--teacher` edits and masks also learn from a classifier that was
+trained before (`engines.train.teacher`), which the paper does not have: forgers showed that a critic of few steps is
+pleased by attributes that no other classifier sees. β and γ are drawn for every batch, so that both can be moved
+afterwards; in half of the batches they are the usual ones. `--no-meta` is Table VII. Started again with the same
+--out it goes on after the last checkpoint; every draw depends on seed and step alone.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from engines.train.erasable_recipe import BETAS, CONFIGS, GAMMAS, Recipe
 from engines.train.erasable_stages import Batch, Stages
 from engines.train.forger_terms import started
 from engines.train.rounds import rounds
+from engines.train.teacher import read as read_teacher
 from engines.train.victims import Victim, victims
 
 AVERAGE = 0.998  # of the moving average that is bundled, per step
@@ -48,8 +51,17 @@ AVERAGE = 0.998  # of the moving average that is bundled, per step
 class Training(Stages):
     """One training: state, a step at a time, checkpoints and pictures in a folder."""
 
-    def __init__(self, recipe: Recipe, faces: Celeba, against: list[Victim], folder: Path, device: str = "cpu"):
+    def __init__(
+        self,
+        recipe: Recipe,
+        faces: Celeba,
+        against: list[Victim],
+        folder: Path,
+        device: str = "cpu",
+        teacher: nn.Module | None = None,
+    ):
         self.recipe, self.faces, self.against, self.folder, self.device = recipe, faces, against, Path(folder), device
+        self.teacher = teacher
         torch.manual_seed(recipe.seed)
         self.net = ErasableMask(recipe.widths).to(device)
         self.critic = started(Discriminator(recipe.size, len(ATTRIBUTES), recipe.critic, most=recipe.most)).to(device)
@@ -110,7 +122,8 @@ class Training(Stages):
         state |= {"stage": self.recipe.stage(max(0, self.done - 1)), "edit": self.recipe.edit}
         state |= {"epochs": self.epochs, "sums": self.sums, "counts": self.counts}
         state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
-        log = {"recipe": asdict(self.recipe), "device": self.device, **past, "seconds": round(self.seconds)}
+        told = {"recipe": asdict(self.recipe), "teacher": self.teacher is not None, "device": self.device}
+        log = {**told, **past, "seconds": round(self.seconds)}
         kept.write(self.folder, {**state, **past}, self.average.state_dict(), log)
 
     def draw(self, step: int) -> Batch:
@@ -170,6 +183,7 @@ def main() -> None:
     parser.add_argument("--targets", type=Path, required=True, help="folder of `python -m app targets`")
     parser.add_argument("--target", choices=TARGETS, default=TARGETS[1])
     parser.add_argument("--edits", type=Path, help="folder of another training, to take its first stage")
+    parser.add_argument("--teacher", type=Path, help="folder of engines.train.teacher")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--no-meta", action="store_true", help="the plain ensemble of Table VII")
     for name in ("edit", "attack", "erase", "batch", "primaries"):
@@ -184,7 +198,8 @@ def main() -> None:
         faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
         target = target_faces(args.targets)[TARGETS.index(args.target)][None]
         against = victims(SURROGATES, target, ARCFACE112, celeba(recipe.size), args.device)
-        training = Training(recipe, faces, against, args.out, args.device)
+        teacher = read_teacher(args.teacher, args.device) if args.teacher else None
+        training = Training(recipe, faces, against, args.out, args.device, teacher)
         if args.edits:
             training.take(args.edits)
         training.run(test)

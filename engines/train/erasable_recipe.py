@@ -17,7 +17,8 @@ class Recipe:
 
     No layer of the critic has more than `most` channels. In the first `warm` steps nothing is edited. In a step
     `primaries` of the surrogates are primary tasks, in turn. An epoch of Eq. 11 has `epoch` steps; `inner` and
-    `floor` are lr of Eq. 10 and ε of Eq. 12, not published.
+    `floor` are lr of Eq. 10 and ε of Eq. 12, not published. `taught` weighs a teacher's cross-entropy, summed over
+    the attributes, where there is a teacher.
     """
 
     edit: int
@@ -34,6 +35,7 @@ class Recipe:
     epoch: int = 100
     inner: float = 0.01
     floor: float = 0.3
+    taught: float = 2.0
     rate: float = 3e-4
     seed: int = 0
     weights: Weights = Weights()

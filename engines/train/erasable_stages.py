@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from engines.manipulate import signed, unsigned
-from engines.nets.erasable_mask import Clean, ErasableMask
+from engines.nets.erasable_mask import ATTRIBUTES, Clean, ErasableMask
 from engines.train import erasable_losses as losses
 from engines.train.erasable_losses import Attack, Scene
 from engines.train.erasable_recipe import Recipe
 from engines.train.forger_terms import slope
+from engines.train.teacher import lesson
 from engines.train.victims import Victim, off, pool
 
 
@@ -33,6 +34,7 @@ class Stages:
     recipe: Recipe
     net: ErasableMask
     critic: nn.Module
+    teacher: nn.Module | None
     against: list[Victim]
     device: str
     done: int
@@ -57,15 +59,18 @@ class Stages:
         return terms | self._judge(batch, None if warm else edited.detach())
 
     def _seen(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-        """L_G and L_att of a picture, weighted; the critic itself does not move."""
+        """L_G and L_att of a picture, weighted, and a teacher's cross-entropy; the critic itself does not move."""
         self.critic.requires_grad_(False)
         real, attributes = self.critic(made)
         self.critic.requires_grad_(True)
         weights = self.recipe.weights
-        return {
+        terms = {
             "real": weights.generator * losses.fooled(real),
             "att": weights.attributes * losses.shown(attributes, wanted),
         }
+        if self.teacher is not None:
+            terms["taught"] = self.recipe.taught * lesson(self.teacher, made, wanted, ATTRIBUTES)
+        return terms
 
     def _judge(self, batch: Batch, made: Tensor | None) -> dict[str, Tensor]:
         """Eq. 3 and 4 of the critic, with a penalty on its slope at real faces, which the paper does not have."""
