@@ -100,8 +100,8 @@ def test_a_small_pair_learns_to_write_and_read():
     optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=3e-3)
     generator, accuracy = torch.Generator().manual_seed(0), []
     for _ in range(60):
-        bits = (torch.rand(16, 4, generator=generator) < 0.5).float()
-        batch = Batch(torch.full((16, 3, 112, 112), 0.5), bits, torch.eye(len(TARGETS))[[0] * 16])
+        bits = (torch.rand(8, 4, generator=generator) < 0.5).float()
+        batch = Batch(torch.full((8, 3, 112, 112), 0.5), bits, torch.eye(len(TARGETS))[[0] * 8])
         terms = recipe.direct(encoder, decoder, [], batch, lambda pixels: recipe.noise_pool(pixels, generator))
         optimiser.zero_grad()
         terms.total(Weights(0.0, 0.0, 0.05)).backward()
