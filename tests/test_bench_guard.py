@@ -26,14 +26,20 @@ def bench(runtime, astronaut, hopper, guard, forgers, monkeypatch):
 
 
 def test_the_unprotected_are_the_zero_of_every_column(bench):
-    rows = list(id_guard.rows_of(bench, "unprotected", bench.faces.pixels, 0.1, 0))
-    plain = [row for row in rows if row["change"] == "none"]
-    assert [row["forger"] for row in plain] == ["stargan", "hisd", "mean"]
+    rows = list(id_guard.rows_of(bench, bench.cut_off(), "unprotected", bench.faces.pixels, 0.1, 0))
+    plain = [row for row in rows if row["change"] in ("none", id_guard.OFF)]
+    assert [row["forger"] for row in plain] == ["stargan", "hisd", "mean"] * 2
     for row in plain:
         assert row["L2"] == 0 and row["ID sim"] == pytest.approx(1, abs=1e-5) and row["DSR"] == 0
-    changed = [row for row in rows if row["change"] != "none"]
+    changed = [row for row in rows if row not in plain]
     assert {row["change"] for row in changed} == set(id_guard.CHANGES) and all(row["L2"] > 0 for row in changed)
     assert plain[-1]["seconds"] == 0.1 and 0 <= plain[0]["misled compact-edgenext"] <= 1
+
+
+def test_faces_cut_half_a_pixel_off_are_the_mean_of_four_neighbours(bench):
+    pixels, moved = bench.faces.pixels, bench.cut_off().faces.pixels
+    mean = (pixels[..., :-1, :-1] + pixels[..., 1:, :-1] + pixels[..., :-1, 1:] + pixels[..., 1:, 1:]) / 4
+    assert (moved[..., :-1, :-1] - mean).abs().max() <= 0.5 / 255 + 1e-6
 
 
 def test_every_face_gets_the_next_edit(bench):

@@ -6,7 +6,7 @@ Each face gets one edit of each forger, its edits in turn. The clean forgeries a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -21,6 +21,7 @@ from app.bench.pixels import eight_bit
 from engines import manipulate
 from engines.edits import LABELS
 from engines.face import CELEBA128, retarget
+from engines.face import sample as read_at
 from engines.manipulate import Forger, signed, unsigned
 from engines.measure import defended, l2_face
 from engines.method import Scene, run
@@ -56,6 +57,12 @@ def lfw(folder: Path, count: int, seed: int) -> Faces:
     """LFW faces, one of each identity, with the labels that the attribute classifier reads."""
     pixels = crops(sample(folder, count, seed), CELEBA128)
     return Faces("LFW", pixels, torch.cat([manipulate.shown(part) for part in pixels.split(BATCH)]))
+
+
+def cut_off(pixels: Tensor) -> Tensor:
+    """Crops (N, 3, S, S) as if the face had been cut half a pixel to the side and down: what every new cut may do."""
+    half = torch.tensor([[1.0, 0, 0.5], [0, 1, 0.5]])
+    return eight_bit(read_at(pixels, half, (pixels.shape[-2], pixels.shape[-1])))
 
 
 def protections(baselines: bool) -> dict[str, Protect]:
@@ -99,6 +106,10 @@ class Bench:
     def forged(self, forger: Forger, pixels: Tensor) -> Tensor:
         """What a forger makes of the first len(pixels) faces or of their protected versions, at 8 bits."""
         return eight_bit(manipulate.in_turn(forger, pixels, self.faces.labels, BATCH))
+
+    def cut_off(self) -> Bench:
+        """The same faces for a forger who cuts them out a little differently."""
+        return Bench(replace(self.faces, pixels=cut_off(self.faces.pixels)), self.forgers, self.judge, self.others)
 
     def compared(self, forger: Forger, forged: Tensor) -> dict[str, float]:
         """L2-face, ID similarity and DSR (Sec. IV-A4) of forgeries against the clean ones."""

@@ -85,7 +85,8 @@ class IdGuard:
     summary = "One pass that is made to break what deepfake models forge of the face."
     caveat: ClassVar[str] = (
         "ID-Guard is made against forgers; it does not hide you from recognition of the photo itself. The wall says "
-        "which forgers fail: with the bundled generators mostly StarGAN alone, and hardly one after JPEG."
+        "which forgers fail: with the bundled generators StarGAN at best, and hardly one after JPEG or once the face "
+        "is cut out of a whole photo."
     )
     disrupts: ClassVar[bool] = True
     paper: ClassVar[str] = PAPER
