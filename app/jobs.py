@@ -160,6 +160,7 @@ class Protect(Making):
             mark=self._mark(exported),
             wall=wall,
             hidden=hides,
+            leads=getattr(self.method, "leads", False),
         )
 
     def _notes(self, scores: tuple[Score, ...]) -> tuple[str, ...]:

@@ -138,6 +138,7 @@ class Result:
     mark: Found | None = None  # the identity read back from `file`, for a method that writes one
     wall: Wall | None = None  # what forgers make of `file`, for a method that works against them
     hidden: Hidden | None = None  # what `file` hides, for a method that hides a face in it
+    leads: bool = False  # whether the method's aim is to be taken for the target
 
     @property
     def verdict(self) -> str:
@@ -147,7 +148,7 @@ class Result:
         if self.hidden is not None:
             return f"{verdict(self.scores)} {self.hidden.sentence}"
         if self.mark is None:
-            return verdict(self.scores)
+            return f"{led(self.scores)}; {verdict(self.scores)}" if self.leads else verdict(self.scores)
         number = self.mark.number
         said = "no identity can be read from it" if number is None else f"its mark says identity number {number}"
         return f"{led(self.scores)}; {verdict(self.scores).rstrip('.')}; {said}."

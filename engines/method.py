@@ -62,6 +62,7 @@ class Method(Protocol):
     True where it works against forgers, so that what they make of its output is shown beside the scores. Where its
     settings have a `region` of "Head", the face parser's soft mask of the head bounds what is pasted. With `exact`
     True it works on frames of any size (`engines/frame.py`) instead of crops, and its output is written bit for bit.
+    With `leads` True recognisers shall take the face for the target, and the verdict says first how many do.
     """
 
     id: ClassVar[str]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from app import erase, gallery
+from app import erase, gallery, jobs
 from app import photo as photos
 from app.erase import Erasure
 from app.making import Request, protected_file
@@ -23,6 +24,11 @@ def masked(runtime, astronaut, mask) -> Photo:
     """Collins, masked towards Hopper."""
     request = Request(astronaut, "erasable-mask", {"target": gallery.HOPPER})
     return photos.load(protected_file(runtime, request))
+
+
+def test_protecting_says_first_how_many_are_led_to_the_target(runtime, astronaut, mask):
+    *_, result = jobs.protect(runtime, Request(astronaut, "erasable-mask", {"target": gallery.HOPPER}))
+    assert re.match(r"\d of 2 recognisers take the face for Grace Hopper; \d of", result.verdict)
 
 
 def test_a_masked_file_comes_back_with_scores_of_both_files(runtime, astronaut, masked):

@@ -58,6 +58,7 @@ def test_what_was_masked_on_protect_is_erased_beside_its_original(tab, astronaut
     out = events.receive(COLLINS, WORDS, ALICE)
     assert out[view.restorer]["value"] == HOPPER, "the file says whom it leads to"
     assert "know the person after erasing" in out[view.verdict] and out[view.faces].count("<figure>") == 3
+    assert f'data-head="To {HOPPER}"' in out[view.board], "a phone shows no head of the table"
     assert "PSNR" in out[view.board] and out[view.board].count("→") > 4
     assert out[view.unmasked]["interactive"] and out[view.erase]["interactive"]
     saved = photos.load(Path(out[view.download]["value"]).read_bytes())

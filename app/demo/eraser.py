@@ -88,6 +88,7 @@ def draw() -> EraserView:
 
 def _inputs(found: dict[str, Any]) -> None:
     methods = erasers()
+    gr.HTML("The masked photo, as the file that was exported.", elem_classes="lv-quiet")
     found["drop"] = dropzone("Masked photo", "lv-eraser-drop")
     found["method"] = gr.Radio(
         [(METHODS[id].title, id) for id in methods],
@@ -153,14 +154,10 @@ def _mark(one: Carried) -> str:
 
 def board(found: Erased) -> str:
     """One row a recogniser: likeness to the person and to the target, masked and erased, against the threshold."""
-    rows = "".join(
-        _row(one, two, bool(found.compared_with), bool(found.target))
-        for one, two in zip(found.before, found.after, strict=True)
-    )
+    people = (found.compared_with, found.target)
+    rows = "".join(_row(one, two, people) for one, two in zip(found.before, found.after, strict=True))
     far = scoreboard.percent(found.after[0].far) if found.after else ""
-    names = ["Recogniser", *([f"To {found.target}, masked → erased"] if found.target else [])]
-    if found.compared_with:
-        names.insert(1, f"To {found.compared_with}, masked → erased")
+    names = ["Recogniser", *(f"To {name}, masked → erased" for name in people if name)]
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     note = f"Cosines; behind the stroke the threshold at {far} false matches. A filled disc matches."
     quality = (
@@ -174,21 +171,21 @@ def board(found: Erased) -> str:
     )
 
 
-def _row(masked: Score, erased: Score, compared: bool, led: bool) -> str:
+def _row(masked: Score, erased: Score, people: tuple[str, str]) -> str:
     role, why = scoreboard.ROLES.get(erased.role, (erased.role, ""))
     own = ((masked.to_self, masked.matches_self), (erased.to_self, erased.matches_self))
     away = ((masked.to_target, masked.matches_target), (erased.to_target, erased.matches_target))
-    cells = [_pair(away, erased.threshold)] if led else []
-    if compared:
-        cells.insert(0, _pair(own, erased.threshold))
+    pairs = zip(people, (own, away), strict=True)
+    cells = [_pair(pair, erased.threshold, name) for name, pair in pairs if name]
     name = f'<td><b>{escape(erased.title)}</b><small title="{escape(why)}">{escape(role)}</small></td>'
     return f"<tr>{name}{''.join(cells)}</tr>"
 
 
-def _pair(two: Sequence[tuple[float | None, bool | None]], threshold: float | None) -> str:
+def _pair(two: Sequence[tuple[float | None, bool | None]], threshold: float | None, name: str) -> str:
+    """Masked → erased against the threshold; `name` heads it where the table's own head does not fit."""
     shown = [
         scoreboard.mark(matches, "no face" if value is None else f"{value:.2f}")
         for value, matches in ((value, None if value is None else matches) for value, matches in two)
     ]
     limit = "no threshold yet" if threshold is None else f"{threshold:.2f}"
-    return f'<td class="lv-num">{shown[0]} → {shown[1]} / {limit}</td>'
+    return f'<td class="lv-num" data-head="To {escape(name)}">{shown[0]} → {shown[1]} / {limit}</td>'

@@ -135,6 +135,7 @@ class ErasableMask:
     }
     checkpoint: ClassVar[str] = "erasable-mask"
     restorers: ClassVar[tuple[str, ...]] = tuple(TARGETS)
+    leads: ClassVar[bool] = True
 
     @property
     def checkpoints(self) -> tuple[Checkpoint, ...]:
