@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from app import weights_file
@@ -26,7 +26,12 @@ def cards() -> Path:
     return registry_file().parent / "cards"
 
 
-def training(run: Path, read: Callable[[Path], Any]) -> tuple[Any, dict[str, Any]]:
+def weights(run: Path) -> dict[str, Tensor]:
+    """The tensors that a training leaves for use."""
+    return load_file(run / "weights.safetensors")
+
+
+def training(run: Path, read: Callable[[Path], Any] = weights) -> tuple[Any, dict[str, Any]]:
     """What `read` finds in a training's folder, and its log; CheckpointError where it is not whole."""
     try:
         return read(run), json.loads((run / "log.json").read_text())

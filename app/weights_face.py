@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from app import weights_file
 from app.bundle import bundle as put_together
 from app.bundle import log_of, training
@@ -37,7 +35,7 @@ COMMANDS = {"attributes": "bench attributes", "parser": "bench parser"}  # else 
 
 def bundle(id: str, run: Path) -> dict[str, Any]:
     """A training's network, bundled without figures yet."""
-    state, log = training(run, lambda folder: load_file(folder / "weights.safetensors"))
+    state, log = training(run)
     if log.get("id") != id:
         raise CheckpointError(f"The training in {run.name} is of {log.get('id')}, not of {id}.")
     state = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}

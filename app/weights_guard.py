@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from app import weights_file
 from app.bundle import bundle as put_together
 from app.bundle import log_of, training
@@ -14,44 +12,28 @@ from engines.checkpoints import Checkpoint, CheckpointError, checkpoint
 from engines.methods.id_guard import generator_of
 from engines.train.opponents import SURROGATES
 
-PAPERS = {
-    "id-guard": ("ID-Guard", "Qu et al., ID-Guard, reduced", ("S-I", "S-II")),
-    "id-guard-baselines": (
-        "PG, IAP and CMUA",
-        "Huang et al., AAAI 2021 (PG) and 2022 (CMUA), Zhu et al., TIFS 2023 (IAP), in their style",
-        ("PG", "IAP", "CMUA"),
-    ),
-}
-SHOWN = {
-    "id-guard": ("ID-Guard (S-I)", "ID-Guard (S-II)", "ID-Guard (P-Pert)"),
-    "id-guard-baselines": ("PG", "IAP", "CMUA"),
-}
-COMMANDS = {
-    "S-I": "id_guard --data DIR --prior PRIOR --out run/S-I --strategy S-I",
-    "S-II": "id_guard --data DIR --prior PRIOR --out run/S-II --strategy S-II",
-    "PG": "id_guard --data DIR --prior PRIOR --out run/PG --baseline PG",
-    "IAP": "id_guard --data DIR --prior PRIOR --out run/IAP --baseline IAP",
-    "CMUA": "disrupt --data DIR --out run/CMUA",
-}
+PAPERS = {"id-guard": "Qu et al., ID-Guard, reduced"}
+STRATEGIES = ("S-I", "S-II")
+BASELINES = ("Disrupting", "PG", "IAP", "CMUA")
+SHOWN = ("ID-Guard (S-I)", "ID-Guard (S-II)", "ID-Guard (P-Pert)", *BASELINES)
 FIGURES = ("L2", "ID sim", "DSR")
 
 
 def bundle(id: str, run: Path) -> dict[str, Any]:
     """The trainings in the folders `run`/NAME, in one file without figures yet."""
-    title, paper, names = PAPERS[id]
     state, logs = {}, {}
-    for name in names:
-        part, logs[name] = training(run / name, lambda folder: load_file(folder / "weights.safetensors"))
+    for name in STRATEGIES:
+        part, logs[name] = training(run / name)
         generator_of(part)
         state |= {f"{name}.{key}": tensor for key, tensor in part.items()}
     about = {
-        "title": title,
+        "title": "ID-Guard",
         "kind": "disruptor",
-        "role": "method" if id == "id-guard" else "baseline",
+        "role": "method",
         "network": "id-guard",
-        "paper": paper,
+        "paper": PAPERS[id],
         "trained_on": "CelebA, 20,000 faces of 4,000 identities",
-        "trained_against": list(SURROGATES) if id == "id-guard" else [],
+        "trained_against": list(SURROGATES),
     }
     file = put_together(id, run, state, {"parts": logs}, about)
     return {"id": id, "bytes": file.stat().st_size, "sha256": checkpoint(id).sha256}
@@ -61,18 +43,17 @@ def keep(found: dict[str, Any]) -> None:
     """Write the figures of a benchmark into the registry's entries."""
 
     def edit(text: Any) -> None:
-        for id in PAPERS:
-            if id in text and (values := figures_of(found, id)):
-                weights_file.put(text[id], "figures", values, whole=True)
+        if "id-guard" in text and (values := figures_of(found)):
+            weights_file.put(text["id-guard"], "figures", values, whole=True)
 
     weights_file.change(edit)
 
 
-def figures_of(found: dict[str, Any], id: str) -> dict[str, Any]:
+def figures_of(found: dict[str, Any]) -> dict[str, Any]:
     """An entry's figures from a benchmark's rows: by method, data set and figure, a value a forger; {} for none."""
     out: dict[str, Any] = {}
     for row in found["rows"]:
-        if row["method"] not in SHOWN[id]:
+        if row["method"] not in SHOWN:
             continue
         name = f"{row['method']}, {row['data']}"
         if row["change"] == "none":
@@ -82,6 +63,8 @@ def figures_of(found: dict[str, Any], id: str) -> dict[str, Any]:
             out.setdefault(f"DSR after: {name}", {})[row["change"]] = round(row["DSR"], 4)
     made = found["provenance"]
     about = {"data": f"{made['data']}; {made['faces']:,} faces of each", "command": made["command"]}
+    if made.get("baselines"):
+        about["baselines"] = made["baselines"]
     return {**about, **out} if out else {}
 
 
@@ -103,7 +86,7 @@ def card_text(card: Checkpoint) -> str:
 
 
 def _head(card: Checkpoint) -> str:
-    judged = f" The identity losses come from {', '.join(card.trained_against)}." if card.trained_against else ""
+    judged = f" The identity losses come from {', '.join(card.trained_against)}."
     return (
         f"# {card.id}: {card.title}\n\n"
         f"What makes perturbations against the bundled forgers ({card.paper}).{judged}\n"
@@ -118,7 +101,8 @@ def _origin(card: Checkpoint, logs: dict[str, Any]) -> str:
         more = ", ".join(f"{key} {value}" for key, value in log["recipe"].items())
         device = "one CPU core" if log["device"] == "cpu" else "one GPU"
         lines.append(
-            f"- {name}: `python -m engines.train.{COMMANDS[name]}`; {more}. Took {log['seconds']:,} s on {device}."
+            f"- {name}: `python -m engines.train.id_guard --data DIR --prior PRIOR --out run/{name} "
+            f"--strategy {name}`; {more}. Took {log['seconds']:,} s on {device}."
             + (f" {log['note']}" if "note" in log else "")
         )
     return (
@@ -143,15 +127,23 @@ def _figures(card: Checkpoint) -> str:
     ]
     return (
         f"## Figures\n\nMeasured on {found['data']}, by `{found['command']}`: L2-face / ID similarity / defence "
-        "success rate, each face with one edit of each forger, its edits in turn.\n\n"
+        f"success rate, each face with one edit of each forger, its edits in turn.{_trained(found)}\n\n"
         f"| | {' | '.join(forgers)} |\n|{'---|' * (len(forgers) + 1)}\n" + "\n".join(lines) + "\n\n"
         "Mean defence success rate after a change of the protected picture:\n\n" + "\n".join(after)
     )
 
 
+def _trained(found: dict[str, Any]) -> str:
+    """How the baselines came about that were measured beside it."""
+    if not (made := found.get("baselines")):
+        return ""
+    seconds = ", ".join(f"{name} {text}" for name, text in made.items())
+    return f" Disrupting is PGD on StarGAN for each face; the others were trained ({seconds}), see docs/id-guard.md."
+
+
 def _curve(name: str, log: dict[str, Any]) -> str:
     history = log["history"]
-    names = [key for key in history[0] if key == "step" or key.startswith("DSR") or log["recipe"].get("batches")]
+    names = [key for key in history[0] if key == "step" or key.startswith("DSR")]
     every = max(1, len(history) // 6)
     rows = [row for i, row in enumerate(history) if i % every == every - 1 or i == len(history) - 1]
     lines = "\n".join("| " + " | ".join(f"{row[key]:g}" for key in names) + " |" for row in rows)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file
 from torch import Tensor
 
 from app import weights_file
@@ -28,7 +27,7 @@ MASKS = (
 
 def bundle(id: str, run: Path) -> dict[str, Any]:
     """The training in `run`/own and every thief in `run`/thief-KIND, or IMN's in `run`/imn; without figures yet."""
-    state, log = training(run / ("own" if id == "ipmn" else "imn"), lambda at: load_file(at / "weights.safetensors"))
+    state, log = training(run / ("own" if id == "ipmn" else "imn"))
     sizes_of(state)
     logs = {"own": log}
     if id == "ipmn":

@@ -7,7 +7,6 @@ from statistics import mean
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from app import weights_file
@@ -30,7 +29,7 @@ def bundle(id: str, run: Path) -> dict[str, Any]:
     state: dict[str, Tensor] = {}
     logs = {}
     for target in TARGETS.values():
-        part, logs[target] = training(run / target, lambda folder: load_file(folder / "weights.safetensors"))
+        part, logs[target] = training(run / target)
         state |= _kept(part, target, state)
     for target in TARGETS.values():
         mask_of(state, target)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from app import weights_file
 from app.bundle import bundle as put_together
 from app.bundle import log_of, training
@@ -34,7 +32,7 @@ CHANGES = {
 def bundle(id: str, run: Path) -> dict[str, Any]:
     """Encoder and decoder of a training, bundled without figures yet."""
     title, network, paper = PAPERS[id]
-    state, log = training(run, lambda folder: load_file(folder / "weights.safetensors"))
+    state, log = training(run)
     if log["recipe"]["network"] != network:
         raise CheckpointError(f"The training in {run.name} is of {log['recipe']['network']}, not of {id}.")
     state = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}

@@ -9,8 +9,11 @@ import torch
 from app.bench import forger_limits, guard_scene, id_guard
 from app.bench.guard_scene import INPAINTERS, Bench, Faces, repaired
 from engines import manipulate
+from engines.checkpoints import CheckpointError
 from engines.face import CELEBA128, align
+from engines.nets.id_guard import PerturbationGenerator
 from engines.nets.parser import CLASSES
+from engines.train import kept
 
 
 @pytest.fixture
@@ -52,11 +55,26 @@ def test_every_face_gets_the_next_edit(bench):
 
 
 def test_protections_stay_in_the_ball(bench):
-    ways = guard_scene.protections(baselines=False)
+    ways = guard_scene.protections()
     assert list(ways) == ["unprotected", "Disrupting", "ID-Guard (S-I)", "ID-Guard (S-II)", "ID-Guard (P-Pert)"]
     for name, protect in ways.items():
         moved = (bench.protected(protect) - bench.faces.pixels).abs().max()
         assert moved <= 0.025 + 0.5 / 255 + 1e-6 and (moved > 0.004) == (name != "unprotected")
+
+
+def test_baselines_are_read_from_their_trainings(bench, tmp_path):
+    torch.manual_seed(0)
+    for name in ("PG", "IAP"):
+        kept.write(tmp_path / name, {}, PerturbationGenerator(128, 4, 1).state_dict(), {"done": 5, "seconds": 1})
+    with pytest.raises(CheckpointError, match="no whole training in CMUA"):
+        guard_scene.protections(tmp_path)
+    mark = torch.full((1, 3, 128, 128), 0.04)
+    kept.write(tmp_path / "CMUA", {}, {"prior": mark}, {"done": 5, "seconds": 1})
+    ways = guard_scene.protections(tmp_path)
+    assert list(ways)[2:5] == ["PG", "IAP", "CMUA"]
+    pixels = bench.faces.pixels
+    assert torch.allclose(bench.protected(ways["CMUA"]), (pixels + 0.02).clamp(0, 1), atol=0.51 / 255)
+    assert (bench.protected(ways["PG"]) - pixels).abs().max() <= 0.025 + 0.5 / 255 + 1e-6
 
 
 @pytest.mark.parametrize("inpaint", INPAINTERS.values())
@@ -73,7 +91,7 @@ def test_inpainting_fills_the_hole_and_nothing_else(inpaint):
 
 def test_an_unknown_method_is_named(guard, forgers):
     class Args:
-        only = ["ID-Guard (S-9)"]
+        only, baselines = ["ID-Guard (S-9)"], None
 
     with pytest.raises(ValueError, match="choose from unprotected, Disrupting"):
         id_guard._run(Args())

@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 import torch
 from skimage.restoration import inpaint_biharmonic
-from torch import Tensor
+from torch import Tensor, nn
 
 from app.bench.dip_scene import sample
 from app.bench.lfw import crops
 from app.bench.pixels import eight_bit
+from app.bundle import training
 from engines import manipulate
 from engines.edits import LABELS
 from engines.face import CELEBA128, retarget
@@ -25,7 +26,7 @@ from engines.face import sample as read_at
 from engines.manipulate import Forger, signed, unsigned
 from engines.measure import defended, l2_face
 from engines.method import Scene, run
-from engines.methods.id_guard import STRATEGIES, IdGuard, generators
+from engines.methods.id_guard import STRATEGIES, IdGuard, generator_of
 from engines.nets.parser import COMPONENTS, FACE, mask
 from engines.parse import parts
 from engines.recognise import Recogniser
@@ -33,7 +34,7 @@ from engines.train.celeba import Celeba
 from engines.train.disrupt import disrupting
 
 BATCH = 20
-BASELINES = "id-guard-baselines"  # PG, IAP and CMUA in one file
+BASELINES = ("PG", "IAP", "CMUA")  # trainings, each in a folder of its name
 Protect = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -65,16 +66,23 @@ def cut_off(pixels: Tensor) -> Tensor:
     return eight_bit(read_at(pixels, half, (pixels.shape[-2], pixels.shape[-1])))
 
 
-def protections(baselines: bool) -> dict[str, Protect]:
-    """How a batch of faces and labels is protected, by method, as 8-bit pixels in [0, 1]."""
+def protections(baselines: Path | None = None) -> dict[str, Protect]:
+    """How a batch of faces and labels is protected, by method, as 8-bit pixels in [0, 1].
+
+    PG, IAP and CMUA come from the trainings in `baselines`. Raises CheckpointError where one is missing.
+    """
     found: dict[str, Protect] = {"unprotected": lambda pixels, labels: pixels}
     target = manipulate.forger("stargan")
     found["Disrupting"] = lambda pixels, labels: _added(pixels, disrupting(target, labels, signed(pixels)))
-    for name, net in generators(BASELINES).items() if baselines else ():
-        found[name] = lambda pixels, labels, net=net: _added(pixels, net(signed(pixels)))  # type: ignore[misc]
+    for name in BASELINES if baselines else ():
+        found[name] = _by(generator_of(training(baselines / name)[0]).eval())
     for strategy in (*STRATEGIES, "P-Pert"):
         found[f"ID-Guard ({strategy})"] = lambda pixels, labels, strategy=strategy: _guarded(pixels, strategy)  # type: ignore[misc]
     return found
+
+
+def _by(net: nn.Module) -> Protect:
+    return lambda pixels, labels: _added(pixels, net(signed(pixels)))
 
 
 def _added(pixels: Tensor, delta: Tensor) -> Tensor:

@@ -14,11 +14,12 @@ from typing import Any
 from torch import Tensor
 
 from app import weights_guard
-from app.bench.guard_scene import BASELINES, INPAINTERS, Bench, celeba, cut_off, lfw, protections, repaired
+from app.bench.guard_scene import BASELINES, INPAINTERS, Bench, Protect, celeba, cut_off, lfw, protections, repaired
 from app.bench.pixels import processed
+from app.bundle import training
 from app.runtime import Runtime
 from engines import manipulate
-from engines.checkpoints import checkpoint, registry
+from engines.checkpoints import checkpoint
 from engines.distort import SURVIVAL, real_jpeg
 from engines.manipulate import FORGERS
 
@@ -54,31 +55,31 @@ def rows_of(
         yield {**common, "change": change, "forger": "mean", **figures, "seconds": seconds}
 
 
-def tables(folder: Path, count: int, seed: int, only: list[str] | None, inpainted: int) -> dict[str, Any]:
+def tables(args: Any, ways: dict[str, Protect]) -> dict[str, Any]:
     """All rows that are asked for."""
     runtime, forgers = Runtime(), [manipulate.forger(id) for id in FORGERS]
     judge, others = runtime.recogniser(JUDGE), [runtime.recogniser(id) for id in OTHERS]
-    ways = protections(BASELINES in registry())
     rows: list[dict[str, Any]] = []
-    for faces in (celeba(folder, count), lfw(folder, count, seed)):
+    for faces in (celeba(args.data, args.faces), lfw(args.data, args.faces, args.seed)):
         bench = Bench(faces, forgers, judge, others)
         off = bench.cut_off()
-        for name in only or ways:
+        for name in args.only or ways:
             start = time.perf_counter()
             protected = bench.protected(ways[name])
             seconds = (time.perf_counter() - start) / len(protected)
-            rows += rows_of(bench, off, name, protected, seconds, inpainted)
-    return {"rows": rows, "provenance": _provenance(count, seed)}
+            rows += rows_of(bench, off, name, protected, seconds, args.inpainted)
+    return {"rows": rows, "provenance": _provenance(args)}
 
 
-def _provenance(count: int, seed: int) -> dict[str, Any]:
-    ids = ["id-guard", *([BASELINES] if BASELINES in registry() else []), *FORGERS, "attributes", "parser"]
-    cards = [checkpoint(id) for id in (*ids, JUDGE, *OTHERS)]
+def _provenance(args: Any) -> dict[str, Any]:
+    cards = [checkpoint(id) for id in ("id-guard", *FORGERS, "attributes", "parser", JUDGE, *OTHERS)]
+    logs = {name: training(args.baselines / name)[1] for name in BASELINES if args.baselines}
     return {
-        "command": f"python -m app bench id-guard --data DIR --faces {count}",
-        "seed": seed,
+        "command": f"python -m app bench id-guard --data DIR --faces {args.faces}{' --baselines RUN' * bool(logs)}",
+        "seed": args.seed,
         "data": "CelebA, people never trained on; LFW, one face of each identity",
-        "faces": count,
+        "faces": args.faces,
+        "baselines": {name: f"{log['done']} steps in {log['seconds']:,} s" for name, log in logs.items()},
         "checkpoints": [{"id": card.id, "sha256": card.sha256} for card in cards],
     }
 
@@ -89,6 +90,7 @@ def add_parser(names: Any) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the CelebA and LFW parquet files")
     parser.add_argument("--faces", type=int, default=500, help="of each data set")
     parser.add_argument("--inpainted", type=int, default=50, help="faces whose forgeries are also inpainted")
+    parser.add_argument("--baselines", type=Path, metavar="RUN", help="trainings of PG, IAP and CMUA, a folder each")
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="such as 'ID-Guard (S-II)' (without it: all)")
     parser.add_argument("--keep", action="store_true", help="write the figures into the registry")
     parser.add_argument("--seed", type=int, default=0)
@@ -96,10 +98,10 @@ def add_parser(names: Any) -> None:
 
 
 def _run(args: Any) -> dict[str, Any]:
-    known = protections(BASELINES in registry())
-    if unknown := [name for name in args.only or () if name not in known]:
-        raise ValueError(f"There is no method {unknown[0]!r} here: choose from {', '.join(known)}.")
-    found = tables(args.data, args.faces, args.seed, args.only, args.inpainted)
+    ways = protections(args.baselines)
+    if unknown := [name for name in args.only or () if name not in ways]:
+        raise ValueError(f"There is no method {unknown[0]!r} here: choose from {', '.join(ways)}.")
+    found = tables(args, ways)
     if args.keep:
         weights_guard.keep(found)
     return found
