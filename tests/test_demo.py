@@ -17,7 +17,7 @@ from PIL import Image
 from serving import registry_of, serving
 
 from app import gallery, plots
-from app.demo import api, faces, panel, protect, restore, scoreboard
+from app.demo import faces, panel, protect, restore, scoreboard
 from app.demo.controls import Controls, fixed
 from app.demo.panel_events import PanelEvents
 from app.demo.photo_events import PhotoEvents
@@ -29,7 +29,6 @@ from app.report import Curve, PanelRow, Score
 from app.runtime import Runtime
 from app.scoring import JobError
 from engines.methods import METHODS
-from engines.params import ParamError
 
 VISITOR = SimpleNamespace(session_hash="one")
 
@@ -269,15 +268,6 @@ def test_sessions_are_apart_and_forgotten(tab):
     assert not mine.folder.exists() and tab.desk.of(VISITOR) is not mine
 
 
-def test_api_settings_are_read_from_json():
-    assert (
-        api.read('{"gamma": 1}') == {"gamma": 1} and api.read(None) == {} and api.read({"steps": 3}) == {"steps": 3}
-    )
-    for bad in ("{", "[1]", [1]):
-        with pytest.raises(ParamError):
-            api.read(bad)
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """The real app in a process of its own, with two recognisers."""
@@ -347,6 +337,15 @@ def test_the_api_fetches_no_address_and_reads_no_other_path(address, path):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(asked, timeout=20)
     assert caught.value.code == 400 and "upload it first" in json.load(caught.value)["detail"]
+
+
+def test_a_wish_that_cannot_be_is_refused_before_it_waits_in_line(address):
+    event = {"data": [None, [], [], "../../etc/passwd"]}
+    asked = urllib.request.Request(f"{address}/gradio_api/call/protect", json.dumps(event).encode())
+    asked.add_header("Content-Type", "application/json")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked, timeout=20)
+    assert caught.value.code == 400 and json.load(caught.value)["detail"].startswith("There is no photo")
 
 
 def test_manual_box_outside_is_refused(runtime):

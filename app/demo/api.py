@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import inspect
+from collections.abc import Callable
 from contextlib import closing
+from functools import wraps
 from pathlib import Path
 from typing import Any, Optional
 
@@ -15,11 +17,12 @@ from app import photo as photos
 from app.demo.errors import sentence
 from app.demo.session import Desk, taken
 from app.demo.setting_events import registered
+from app.demo.wishes import check, ids, read
 from app.erase import Erasure, erase
 from app.forge import USUAL, Wall, build, encoded
 from app.jobs import protect
 from app.making import Request
-from app.panel import Panel, PanelError, panel_of
+from app.panel import Panel, panel_of
 from app.report import Result
 from app.reveal import DEFAULT_KEY, check_claim, reveal
 from app.runtime import Runtime
@@ -27,9 +30,23 @@ from app.scoring import JobError, Person, find_person
 from app.watermarks import USUAL as WORDS
 from app.watermarks import watermark_of
 from engines.methods import method as method_of
-from engines.params import ParamError
 
-FORMATS = ("PNG", "JPEG")
+
+def checked(work: Callable[..., Any]) -> Callable[..., Any]:
+    """An endpoint whose values are checked first, None the usual ones, and whose errors are one sentence each."""
+    signature = inspect.signature(work)
+    usual = {name: one.default for name, one in signature.parameters.items() if one.default is not one.empty}
+
+    @wraps(work)
+    def done(self: Api, *values: Any, **named: Any) -> Any:
+        given = signature.bind(self, *values, **named).arguments
+        try:
+            check(work.__name__, given, self.runtime.cards)
+            return work(**{name: usual.get(name) if value is None else value for name, value in given.items()})
+        except Exception as error:
+            raise gr.Error(sentence(error), print_exception=False) from None
+
+    return done
 
 
 class Api:
@@ -38,6 +55,7 @@ class Api:
     def __init__(self, runtime: Runtime, desk: Desk):
         self.runtime, self.desk = runtime, desk
 
+    @checked
     def protect(
         self,
         photo: str,
@@ -81,36 +99,32 @@ class Api:
         Returns:
             The protected file, and the report: scores, verdict, survival, provenance.
         """
-        try:
-            people = [gallery.person(self.runtime, name) for name in targets or ()]
-            people += [self._person(path) for path in target_photos or ()]
-            if format not in FORMATS:
-                raise JobError("The format must be PNG or JPEG.")
-            identities = self.desk.of(request).identities
-            if "message" in method_of(method).needs:
-                registered(identities, identity or "", key)
-            job = Request(
-                self._person(photo),
-                method,
-                read(params),
-                tuple(people),
-                self._person(reference) if reference else None,
-                self._panel(ids(surrogates), ids(judges)),
-                seed=int(seed or 0),
-                far=float(far),
-                format=format,
-                quality=int(quality or 95),
-                identity=identity or "",
-                key=key,
-                identities=identities,
-                watermark=self._watermark(words, watermark) if "watermark" in method_of(method).needs else None,
-            )
-            with closing(protect(self.runtime, job)) as work:
-                result = next(item for item in work if isinstance(item, Result))
-        except Exception as error:
-            raise gr.Error(sentence(error), print_exception=False) from None
+        people = [gallery.person(self.runtime, name) for name in targets or ()]
+        people += [self._person(path) for path in target_photos or ()]
+        identities = self.desk.of(request).identities
+        if "message" in method_of(method).needs:
+            registered(identities, identity, key)
+        job = Request(
+            self._person(photo),
+            method,
+            read(params),
+            tuple(people),
+            self._person(reference) if reference else None,
+            self._panel(ids(surrogates), ids(judges)),
+            seed=int(seed),
+            far=float(far),
+            format=format,
+            quality=int(quality),
+            identity=identity,
+            key=key,
+            identities=identities,
+            watermark=self._watermark(words, watermark) if "watermark" in method_of(method).needs else None,
+        )
+        with closing(protect(self.runtime, job)) as work:
+            result = next(item for item in work if isinstance(item, Result))
         return self.desk.of(request).write(result.name, result.file), result.as_dict()
 
+    @checked
     def reveal(
         self,
         photo: str,
@@ -130,16 +144,14 @@ class Api:
         Returns:
             One row a face, the largest first; with a claim, whether it is accepted.
         """
-        try:
-            if not photo:
-                raise JobError("There is no photo: give one as `photo`.")
-            identities = self.desk.of(request).identities
-            found = reveal(self.runtime, photos.load(taken(photo)), identities, key, method)
-            checked = {"claim": check_claim(found, claim, identities, key).as_dict()} if (claim or "").strip() else {}
-        except Exception as error:
-            raise gr.Error(sentence(error), print_exception=False) from None
-        return {"rows": [one.as_dict() for one in found], **checked}
+        if not photo:
+            raise JobError("There is no photo: give one as `photo`.")
+        identities = self.desk.of(request).identities
+        found = reveal(self.runtime, photos.load(taken(photo)), identities, key, method)
+        answer = {"claim": check_claim(found, claim, identities, key).as_dict()} if claim.strip() else {}
+        return {"rows": [one.as_dict() for one in found], **answer}
 
+    @checked
     def erase(
         self,
         photo: str,
@@ -167,17 +179,15 @@ class Api:
         Returns:
             The photo without its mask, and the report: scores of both files, verdict, provenance.
         """
-        try:
-            if not photo:
-                raise JobError("There is no photo: give one as `photo`.")
-            masked, before, other = (path and photos.load(taken(path)) for path in (photo, original, reference))
-            known = (restorer or "", before or None, other or None)
-            expected = self._watermark(words, watermark) if words or watermark else None
-            found = erase(self.runtime, Erasure(masked, method, *known, far=float(far), watermark=expected))
-        except Exception as error:
-            raise gr.Error(sentence(error), print_exception=False) from None
+        if not photo:
+            raise JobError("There is no photo: give one as `photo`.")
+        masked, before, other = (path and photos.load(taken(path)) for path in (photo, original, reference))
+        known = (restorer, before or None, other or None)
+        expected = self._watermark(words, watermark) if words or watermark else None
+        found = erase(self.runtime, Erasure(masked, method, *known, far=float(far), watermark=expected))
         return self.desk.of(request).write(found.name, found.file), found.as_dict()
 
+    @checked
     def forge(
         self,
         photo: str,
@@ -197,14 +207,11 @@ class Api:
         Returns:
             The wall as one labelled picture, and a row a forger: L2-face, ID similarity, defended or not.
         """
-        try:
-            person = self._person(photo)
-            if not protected:
-                raise JobError("There is no protected file: give one as `protected`.")
-            asked = ids(forgers, "Forgers", "stargan")
-            *_, wall = build(self.runtime, person, photos.load(taken(protected)), edit or USUAL, asked)
-        except Exception as error:
-            raise gr.Error(sentence(error), print_exception=False) from None
+        person = self._person(photo)
+        if not protected:
+            raise JobError("There is no protected file: give one as `protected`.")
+        asked = ids(forgers, "Forgers", "stargan")
+        *_, wall = build(self.runtime, person, photos.load(taken(protected)), edit, asked)
         assert isinstance(wall, Wall)
         return self.desk.of(request).write("larvatus-forged.png", encoded(wall)), wall.as_dict()
 
@@ -222,21 +229,3 @@ class Api:
         if not path:
             raise JobError("There is no photo: give one as `photo`.")
         return find_person(self.runtime, Path(path).name, taken(path))
-
-
-def read(params: Any) -> dict[str, Any]:
-    """Settings given as an object or as JSON text. Raises ParamError."""
-    try:
-        values = json.loads(params) if isinstance(params, str) and params.strip() else params or {}
-    except json.JSONDecodeError:
-        raise ParamError("The settings (params) are not valid JSON.") from None
-    if not isinstance(values, dict):
-        raise ParamError('The settings (params) must be an object such as {"gamma": 1.0}.')
-    return values
-
-
-def ids(given: Any, what: str = "Surrogates and judges", one: str = "sface") -> list[str]:
-    """Ids given as a list. Raises PanelError."""
-    if not isinstance(given or [], list) or not all(isinstance(id, str) for id in given or []):
-        raise PanelError(f'{what} are lists of ids, such as ["{one}"].')
-    return list(given or [])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +23,32 @@ ELSEWHERE = "A file in this request was not uploaded here: upload it first; addr
 
 
 class Asked:
-    """ASGI middleware in front of the app; `root` is the folder in which uploads lie."""
+    """ASGI middleware in front of the app; `root` is the folder in which uploads lie.
 
-    def __init__(self, app: ASGIApp, root: Path):
-        self.app, self.root = app, root.resolve()
+    `fault` says of a path and its event what is wrong with what is asked, or None.
+    """
+
+    def __init__(self, app: ASGIApp, root: Path, fault: Callable[[str, Any], str | None] = lambda path, event: None):
+        self.app, self.root, self.fault = app, root.resolve(), fault
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] != "http" or scope["method"] != "POST" or not EVENT.match(scope["path"]):
             return await self.app(scope, receive, send)
         body = await _read(receive)
-        if refused := self._refused(body):
+        if refused := self._refused(scope["path"], body):
             return await refused(scope, receive, send)
         await self.app(scope, _again(body or b"", receive), send)
 
-    def _refused(self, body: bytes | None) -> Response | None:
+    def _refused(self, path: str, body: bytes | None) -> Response | None:
         if body is None:
             return JSONResponse({"detail": TOO_LARGE}, 413)
         try:
-            files = _files(json.loads(body))
+            event = json.loads(body)
         except (ValueError, RecursionError):
             return JSONResponse({"detail": BROKEN}, 400)
-        if all(map(self._lies_here, files)):
-            return None
-        return JSONResponse({"detail": ELSEWHERE}, 400)
+        wrong = self.fault(path, event) if all(map(self._lies_here, _files(event))) else ELSEWHERE
+        return JSONResponse({"detail": wrong}, 400) if wrong else None
 
     def _lies_here(self, file: Any) -> bool:
         try:

@@ -14,6 +14,7 @@ from app import to_study
 from app.demo import about, authority, compare, endpoints, eraser, forge, models, panel, protect, pull, stolen, wires
 from app.demo.asked import Asked
 from app.demo.authority_events import AuthorityEvents
+from app.demo.calls import fault
 from app.demo.compare_events import CompareEvents
 from app.demo.controls import Controls
 from app.demo.eraser_events import EraserEvents
@@ -97,7 +98,7 @@ def launch_options(demo: gr.Blocks, runtime: Runtime) -> dict[str, Any]:
     guards = [
         Middleware(Vitals, demo=demo, runtime=runtime),
         Middleware(Visitors, root=room()),
-        Middleware(Asked, root=room()),
+        Middleware(Asked, root=room(), fault=lambda path, event: fault(path, event, runtime.cards)),
     ]
     return {
         "app_kwargs": {"middleware": guards},

@@ -11,8 +11,9 @@ from typing import Any
 import gradio as gr
 
 from app import gallery
-from app.demo.api import FORMATS, Api
+from app.demo.api import Api
 from app.demo.session import Desk
+from app.demo.wishes import FORMATS
 from app.forge import ALL_EDITS, USUAL
 from app.reveal import DEFAULT_KEY
 from app.runtime import Runtime

@@ -1,0 +1,53 @@
+"""What a program sends to a named endpoint over plain HTTP, refused before it waits in line."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from app.demo.api import Api
+from app.demo.errors import sentence
+from app.demo.wishes import CHECKS, Cards, check
+
+NAMED = re.compile(r"^(?:/gradio_api)?/(?:call|run|api)/(v2/)?(\w+)/?$")
+FILES = {"photo", "reference", "watermark", "original", "protected", "target_photos"}
+NO_LIST = "Send the values as a list called `data`, in the order of the endpoint's parameters."
+
+
+def fault(path: str, event: Any, cards: Cards) -> str | None:
+    """What is wrong with a call of an endpoint, in one sentence; None for nothing, or for another path."""
+    found = NAMED.match(path)
+    if found is None or found[2] not in CHECKS:
+        return None
+    names = _names(found[2])
+    if not found[1]:
+        event = event.get("data") if isinstance(event, dict) else None
+        if not isinstance(event, list) or len(event) > len(names):
+            return NO_LIST
+        event = dict(zip(names, event, strict=False))
+    if not isinstance(event, dict):
+        return NO_LIST
+    if strange := next((name for name in event if name not in names), None):
+        return f"There is no parameter {strange!r}: choose from {', '.join(names)}."
+    try:
+        return _files(names, event) or check(found[2], event, cards)
+    except Exception as error:
+        return sentence(error)
+
+
+def _names(endpoint: str) -> dict[str, bool]:
+    """An endpoint's parameters, and whether it cannot do without one."""
+    parameters = inspect.signature(getattr(Api, endpoint)).parameters.values()
+    return {one.name: one.default is one.empty for one in parameters if one.name not in ("self", "request")}
+
+
+def _files(names: dict[str, bool], given: dict[str, Any]) -> str | None:
+    for name in FILES & names.keys():
+        value = given.get(name)
+        if value is None and names[name]:
+            return f"There is no photo: give one as `{name}`."
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None and not (isinstance(one, dict) and one.get("path")):
+                return f"`{name}` must be a file: upload it first, and send what the upload returns."
+    return None

@@ -1,0 +1,117 @@
+"""What a program may ask of an endpoint, checked by name before any work begins; each fault is one sentence."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app import gallery
+from app.erase import erasable
+from app.forge import ALL_EDITS, USUAL
+from app.panel import PanelError
+from app.reveal import readable
+from app.scoring import FARS, JobError
+from engines import manipulate
+from engines.checkpoints import Checkpoint
+from engines.methods import method as method_of
+from engines.params import ParamError
+
+FORMATS = ("PNG", "JPEG")
+LONGEST = 200  # characters of a text
+SEEDS = 2**53  # the first whole number that JSON no longer tells from the next
+Cards = Mapping[str, Checkpoint]
+
+
+def check(endpoint: str, given: Mapping[str, Any], cards: Cards) -> None:
+    """Whether an endpoint can do what the values by name ask; what is left out or None has its usual value.
+
+    Raises ParamError, MethodError, PanelError or JobError. Files are not looked at.
+    """
+    wishes = {name: value for name, value in given.items() if value is not None}
+    for name in TEXTS & wishes.keys():
+        text(name, wishes[name])
+    CHECKS[endpoint](wishes, cards)
+
+
+def text(name: str, value: Any) -> None:
+    """A short text without control characters."""
+    if not isinstance(value, str) or len(value) > LONGEST or not (value.isprintable() or not value):
+        raise ParamError(f"`{name}` must be a text of at most {LONGEST} printable characters.")
+
+
+def number(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
+    """A finite number from `low` to `high`."""
+    kind = "a whole number" if whole else "a number"
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not fits or not low <= value <= high or (whole and value != int(value)):
+        raise ParamError(f"`{name}` must be {kind} from {low:,} to {high:,}.")
+
+
+def choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """One of these."""
+    if value not in choices:
+        raise ParamError(f"`{name}` must be one of {', '.join(choices)}.")
+
+
+def read(params: Any) -> dict[str, Any]:
+    """Settings given as an object or as JSON text. Raises ParamError."""
+    try:
+        values = json.loads(params) if isinstance(params, str) and params.strip() else params or {}
+    except (ValueError, RecursionError):
+        raise ParamError("The settings (params) are not valid JSON.") from None
+    if not isinstance(values, dict):
+        raise ParamError('The settings (params) must be an object such as {"gamma": 1.0}.')
+    return values
+
+
+def ids(given: Any, what: str = "Surrogates and judges", one: str = "sface") -> list[str]:
+    """Ids given as a list. Raises PanelError."""
+    if not isinstance(given or [], list) or not all(isinstance(id, str) for id in given or []):
+        raise PanelError(f'{what} are lists of ids, such as ["{one}"].')
+    return list(given or [])
+
+
+def _protect(wishes: Mapping[str, Any], cards: Cards) -> None:
+    method_of(wishes.get("method", "tip-im")).Params.read(read(wishes.get("params")))
+    for name in ids(wishes.get("targets"), "Targets", gallery.HOPPER):
+        choice("targets", name, tuple(gallery.NAMES))
+    choice("format", wishes.get("format", FORMATS[0]), FORMATS)
+    number("seed", wishes.get("seed", 0), 0, SEEDS, whole=True)
+    number("quality", wishes.get("quality", 95), 1, 100, whole=True)
+    _far(wishes)
+    for id in (*ids(wishes.get("surrogates")), *ids(wishes.get("judges"))):
+        if id not in cards or cards[id].kind != "recogniser":
+            known = ", ".join(card.id for card in cards.values() if card.kind == "recogniser")
+            raise PanelError(f"There is no recogniser called {id!r}: choose from {known}.")
+
+
+def _reveal(wishes: Mapping[str, Any], cards: Cards) -> None:
+    readable(wishes.get("method", "dip-watermark"))
+
+
+def _erase(wishes: Mapping[str, Any], cards: Cards) -> None:
+    erasable(wishes.get("method", "erasable-mask"))
+    _far(wishes)
+
+
+def _forge(wishes: Mapping[str, Any], cards: Cards) -> None:
+    if (edit := wishes.get("edit", USUAL)) not in ALL_EDITS:
+        raise JobError(f"No forger makes the edit {edit!r}: choose {', '.join(ALL_EDITS)}.")
+    for id in ids(wishes.get("forgers"), "Forgers", "stargan"):
+        choice("forgers", id, manipulate.available())
+
+
+def _far(wishes: Mapping[str, Any]) -> None:
+    if wishes.get("far", FARS[0]) not in FARS:
+        raise JobError("Thresholds are known at a false-acceptance rate of 0.01 and 0.001: choose one of them.")
+
+
+CHECKS: dict[str, Callable[[Mapping[str, Any], Cards], None]] = {
+    "protect": _protect,
+    "reveal": _reveal,
+    "erase": _erase,
+    "forge": _forge,
+}
+TEXTS = {"method", "format", "identity", "key", "words", "claim", "restorer", "edit"}

@@ -1,0 +1,128 @@
+"""What an endpoint of the API is asked: every parameter out of its range is one sentence and 400, before any work."""
+
+from __future__ import annotations
+
+import json
+import math
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from app import gallery
+from app.demo.asked import Asked
+from app.demo.calls import NO_LIST, fault
+from app.demo.wishes import LONGEST, ids, read
+from engines.checkpoints import registry
+from engines.params import ParamError
+
+PHOTO = {"path": "photo.png"}
+CALL, NAMED = "/gradio_api/call/", "/gradio_api/call/v2/"
+
+
+def asked(endpoint: str, **values) -> str | None:
+    """The fault of a call by names, the photo given."""
+    return fault(f"{NAMED}{endpoint}", {"photo": PHOTO, **values}, registry())
+
+
+WRONG = [
+    ("protect", {"photo": None}, "There is no photo"),
+    ("protect", {"photo": "/etc/passwd"}, "`photo` must be a file"),
+    ("protect", {"photo": {"url": "http://x/y.png"}}, "`photo` must be a file"),
+    ("protect", {"reference": 7}, "`reference` must be a file"),
+    ("protect", {"target_photos": [PHOTO, "x.png"]}, "`target_photos` must be a file"),
+    ("protect", {"method": "../../etc/passwd"}, "no method called '../../etc/passwd'"),
+    ("protect", {"method": ["tip-im"]}, "`method` must be a text"),
+    ("protect", {"targets": [gallery.HOPPER, "Nobody"]}, "`targets` must be one of Grace Hopper"),
+    ("protect", {"targets": gallery.HOPPER}, "Targets are lists of ids"),
+    ("protect", {"params": "{"}, "not valid JSON"),
+    ("protect", {"params": [1]}, "must be an object"),
+    ("protect", {"params": {"steps": math.nan}}, "Steps"),
+    ("protect", {"params": {"steps": 10**9}}, "Steps"),
+    ("protect", {"params": {"steps": "many"}}, "Steps"),
+    ("protect", {"params": {"step": 3}}, "no setting called 'step'"),
+    ("protect", {"seed": math.nan}, "`seed` must be a whole number from 0"),
+    ("protect", {"seed": -1}, "`seed` must be a whole number"),
+    ("protect", {"seed": 0.5}, "`seed` must be a whole number"),
+    ("protect", {"seed": True}, "`seed` must be a whole number"),
+    ("protect", {"quality": 101}, "`quality` must be a whole number from 1 to 100"),
+    ("protect", {"quality": "good"}, "`quality` must be"),
+    ("protect", {"far": 0.5}, "Thresholds are known"),
+    ("protect", {"far": math.inf}, "Thresholds are known"),
+    ("protect", {"far": [0.01]}, "Thresholds are known"),
+    ("protect", {"format": "SVG"}, "`format` must be one of PNG, JPEG"),
+    ("protect", {"surrogates": ["http://169.254.169.254/"]}, "no recogniser called"),
+    ("protect", {"judges": ["parser"]}, "no recogniser called 'parser'"),
+    ("protect", {"judges": "sface"}, "lists of ids"),
+    ("protect", {"judges": [["sface"]]}, "lists of ids"),
+    ("protect", {"identity": "a\0b"}, "`identity` must be a text"),
+    ("protect", {"key": "k" * (LONGEST + 1)}, "`key` must be a text"),
+    ("protect", {"nosuch": 1}, "no parameter 'nosuch'"),
+    ("reveal", {"method": "tip-im"}, "leaves no mark"),
+    ("reveal", {"claim": {"a": 1}}, "`claim` must be a text"),
+    ("erase", {"method": "tip-im"}, "no mask that could be erased"),
+    ("forge", {}, "give one as `protected`"),
+    ("forge", {"protected": PHOTO, "edit": "moustache"}, "No forger makes the edit"),
+    ("forge", {"protected": PHOTO, "forgers": ["../stargan"]}, "`forgers` must be one of"),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "values", "words"), WRONG)
+def test_each_wrong_wish_is_one_sentence(endpoint, values, words):
+    said = asked(endpoint, **values)
+    assert said and words in said and said.endswith(".") and "\n" not in said and "Something went wrong" not in said
+
+
+def test_what_is_left_out_or_null_has_its_usual_value():
+    assert asked("protect") is None and asked("reveal") is None and asked("forge", protected=PHOTO) is None
+    assert asked("protect", seed=None, far=None, method=None, params=None, judges=None, target_photos=[]) is None
+    assert fault(f"{CALL}protect", {"data": [PHOTO, [gallery.HOPPER], None, "tip-im", {"steps": 3}]}, {}) is None
+
+
+@pytest.mark.parametrize("event", [{}, [], 7, None, {"data": None}, {"data": {}}, {"data": [PHOTO] * 50}])
+def test_values_that_are_no_list_are_asked_for_as_one(event):
+    assert fault(f"{CALL}reveal", event, {}) == NO_LIST
+    assert fault("/gradio_api/queue/join", event, {}) is None and fault(f"{CALL}nosuch", event, {}) is None
+
+
+def test_settings_are_read_from_json():
+    assert read('{"gamma": 1}') == {"gamma": 1} and read(None) == {} and read({"steps": 3}) == {"steps": 3}
+    for bad in ("{", "[1]", [1], "[" * 100_000):
+        with pytest.raises(ParamError):
+            read(bad)
+    assert ids(None) == [] and ids(["sface"]) == ["sface"]
+
+
+async def echo(request) -> PlainTextResponse:
+    return PlainTextResponse(await request.body())
+
+
+def test_a_wrong_wish_is_400_and_a_right_one_passes(tmp_path):
+    routes = [Route("/{path:path}", echo, methods=["POST"])]
+    guard = Middleware(Asked, root=tmp_path, fault=lambda path, event: fault(path, event, registry()))
+    client = TestClient(Starlette(routes=routes, middleware=[guard]))
+    photo = {"path": str(tmp_path / "photo.png")}
+    wrong = client.post(f"{CALL}reveal", json={"data": [photo, "key", "", "nosuch"]})
+    assert wrong.status_code == 400 and "no method called 'nosuch'" in wrong.json()["detail"]
+    right = client.post(f"{CALL}reveal", json={"data": [photo]})
+    assert right.status_code == 200 and json.loads(right.content) == {"data": [photo]}
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(string.printable, max_size=300),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(endpoint=st.sampled_from(["protect", "reveal", "erase", "forge"]), data=st.lists(ANY, max_size=18))
+def test_whatever_is_asked_is_answered_in_one_sentence(endpoint, data):
+    said = fault(f"{CALL}{endpoint}", {"data": [PHOTO, *data]}, registry())
+    assert said is None or (said.endswith(".") and "\n" not in said and "Something went wrong" not in said), said
