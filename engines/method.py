@@ -88,7 +88,7 @@ class Trained(Method, Protocol):
 
     @property
     def checkpoints(self) -> tuple[Checkpoint, ...]:
-        """The cards of the networks that make the output."""
+        """The cards of the networks that make the output; more may come from `beside(params)`, for some settings."""
         ...
 
     @property
@@ -196,12 +196,18 @@ class Run:
             self.steps,
             round(self.seconds, 3),
             self.was_cancelled,
-            _stamps(getattr(self.method, "checkpoints", ())),
+            _stamps((*getattr(self.method, "checkpoints", ()), *_beside(self.method, self.params))),
         )
 
 
 def _stamps(cards: Sequence[Checkpoint]) -> tuple[dict[str, str], ...]:
     return tuple({"id": card.id, "sha256": card.sha256, "state": card.state} for card in cards)
+
+
+def _beside(method: Method, params: Params) -> tuple[Checkpoint, ...]:
+    """Networks that only some settings use: what a method's `beside(params)` names."""
+    named = getattr(method, "beside", None)
+    return tuple(map(stamped, named(params))) if named else ()
 
 
 def attacked_in_training(method: Method) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from engines import masking
 from engines.checkpoints import Checkpoint, checkpoint, load_state, stamped
 from engines.face import CELEBA128, Template
 from engines.frame import LEAST, MULTIPLE
@@ -24,21 +25,36 @@ from engines.nets.invertible import Invertible
 from engines.nets.ipmn import Ipmn as Networks
 from engines.nets.ipmn import Sizes, random_matrix
 from engines.once import Once, frozen, trained
-from engines.params import Params, knob
-from engines.swap import found, swapped
-from engines.swap_points import mismatch
+from engines.params import Knob, Params, knob
 from engines.tensors import fill, misfit
 
 PAPER = "Yang et al., IPMN: Invertible privacy-preserving mask network with intellectual property protection, 2025"
 
 
 class IpmnParams(Params):
-    mask: Literal["Geometric swap"] = knob(
-        "Geometric swap",
+    mask: Literal["Geometric swap", "DiffFace", "ONNX swapper"] = knob(
+        masking.GEOMETRIC,
         label="Mask generator",
         published=False,
-        help="What puts the other face in the place of yours. The paper's is DiffFace.",
+        help="What puts the other face in the place of yours (Eq. 1). The paper's is DiffFace.",
     )
+    steps: int = knob(
+        25,
+        label="DDIM steps",
+        ge=2,
+        le=100,
+        step=1,
+        published=False,
+        advanced=True,
+        help="How many steps DiffFace takes from noise to the face. The other mask generators take none.",
+    )
+
+    @classmethod
+    def knobs(cls) -> tuple[Knob, ...]:
+        """As declared, but only the mask generators that are on this computer, and steps where they count."""
+        here = masking.available()
+        found = (replace(one, choices=here) if one.name == "mask" else one for one in super().knobs())
+        return tuple(one for one in found if one.name != "steps" or masking.DIFFFACE in here)
 
 
 def sizes_of(state: Mapping[str, Tensor]) -> Sizes:
@@ -122,6 +138,10 @@ class Ipmn:
         """The cards of what makes the output: the networks, and the parser that finds the parts of a face."""
         return (stamped(checkpoint(self.checkpoint)), stamped(checkpoint("parser")))
 
+    def beside(self, params: IpmnParams) -> tuple[Checkpoint, ...]:
+        """The card of the mask generator, where that is a network of its own."""
+        return masking.cards(params.mask)
+
     def budget(self, params: IpmnParams, pixels: Tensor) -> Budget | None:
         """None: another face is no small change."""
         return None
@@ -136,14 +156,18 @@ class Ipmn:
         """
         assert scene.targets is not None and scene.watermark is not None
         net = networks(self.checkpoint, str(pixels.device))
-        mask = torch.cat([_swapped(one, scene.targets) for one in pixels.split(1)])
-        yield Snapshot(mask, 1, 3, "Mask")
+        seed = int(torch.randint(2**62, (), generator=generator))
+        steps = params.steps if params.mask == masking.DIFFFACE else 1
+        made = (masking.masked(params.mask, one, scene.targets, params.steps, seed) for one in pixels.split(1))
+        for step, faces in enumerate(zip(*made, strict=True), start=1):
+            mask = torch.cat(faces)
+            yield Snapshot(mask, step, steps + 2, "Mask")
         with torch.inference_mode():
             carrier = rounded(net.marked(mask, tiled(scene.watermark.to(pixels), pixels.shape[-1]).expand_as(mask)))
-            yield Snapshot(carrier.clone(), 2, 3, "Watermarked mask")
+            yield Snapshot(carrier.clone(), steps + 1, steps + 2, "Watermarked mask")
             masked, lost = net.put_on(pixels, carrier)
         energy = {"lost matrix": float(lost.square().mean())}
-        yield Snapshot(rounded(masked).clone(), 3, 3, "Masked photo", energy)
+        yield Snapshot(rounded(masked).clone(), steps + 2, steps + 2, "Masked photo", energy)
 
     def erase(self, pixels: Tensor, restorer: str = OWN) -> Tensor:
         """x'_p of masked frames (N, 3, S, S) in [0, 1]; by the network of another model it is none."""
@@ -170,14 +194,6 @@ class Ipmn:
         net = networks(self.checkpoint, str(_frames(pixels).device))
         with torch.inference_mode():
             return folded(net.extract(pixels)).clamp(0, 1).clone()
-
-
-def _swapped(protected: Tensor, replacing: Tensor) -> Tensor:
-    """x_m of one frame, by the replacing face, of all that are given, which looks most the same way."""
-    ours = found(protected)
-    others = [found(one) for one in replacing.split(1)]
-    best = min(range(len(others)), key=lambda i: min(mismatch(ours, o) for o in (others[i], others[i].mirrored())))
-    return swapped(protected, replacing[best : best + 1], ours, others[best])
 
 
 def rounded(pixels: Tensor) -> Tensor:
