@@ -6,7 +6,7 @@ FACES ?= 2
 DATA ?= ../shared/data
 
 # `make workbench` is where user studies are designed, answered and read.
-.PHONY: setup demo workbench test lint bench-tipim bench-panel bench-scale lock clean
+.PHONY: setup demo workbench test lint bench-tipim bench-panel bench-scale lock sbom audit clean
 
 setup: $(VENV)/.ready
 
@@ -40,6 +40,14 @@ lint: $(VENV)/.ready
 lock: $(VENV)/.ready
 	$(BIN)/python -m uv pip compile -q --generate-hashes --no-header --no-annotate --python-version 3.11 \
 	  requirements.txt -o requirements.lock
+
+# Every package of the lock with its licence and hashes, as CycloneDX: sbom.json. The networks' hashes are in weights/registry.toml.
+sbom: $(VENV)/.ready
+	$(BIN)/python -m uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements requirements.lock -o sbom.json
+
+# Known faults of the packages of the lock; asks the advisory database of the Python Package Index.
+audit: $(VENV)/.ready
+	$(BIN)/python -m uv tool run --from pip-audit==2.10.1 pip-audit --require-hashes --disable-pip -r requirements.lock
 
 bench-tipim: $(VENV)/.ready
 	$(BIN)/python -m app bench tip-im-speed --faces $(FACES) --data $(DATA)
