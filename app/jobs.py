@@ -27,6 +27,7 @@ from engines import explain, measure
 from engines.distort import SURVIVAL
 from engines.face import FaceCrop, retarget
 from engines.method import Snapshot
+from engines.pressed import ON_CPU, SMALLER
 
 LIVE_UPDATES = 10  # pictures and curve points in one run
 SAME_PHOTO = "Compared with the very photo that was protected: add another photo of the person for a stricter test."
@@ -44,9 +45,25 @@ def protect(
         if cancelled():
             return
     try:
-        yield from Protect(runtime, request, cancelled).steps()
+        yield from _wherever_it_fits(runtime, request, cancelled)
     finally:
         runtime.work.release()
+
+
+def _wherever_it_fits(
+    runtime: Runtime, request: Request, cancelled: Callable[[], bool]
+) -> Iterator[Progress | Result]:
+    """On the runtime's device; on the processor where the GPU's memory is full."""
+    try:
+        yield from Protect(runtime, request, cancelled).steps()
+        return
+    except torch.OutOfMemoryError:
+        if runtime.device == "cpu":
+            raise
+    torch.cuda.empty_cache()
+    again = Protect(runtime.fallback, request, cancelled)
+    again.notes.append(ON_CPU)
+    yield from again.steps()
 
 
 class Protect(Making):
@@ -55,6 +72,8 @@ class Protect(Making):
     def __init__(self, runtime: Runtime, request: Request, cancelled: Callable[[], bool]):
         self.start = time.perf_counter()
         super().__init__(runtime, request, cancelled)
+        for member in self.members:
+            member.recogniser.pressed = False
         self.scorer = Scorer(runtime, self.members, request.reference or request.person, self.targets, request.far)
         self.window = head_window(request.person)
         self.curves: list[Curve] = []
@@ -170,6 +189,7 @@ class Protect(Making):
         said = {
             caveat: bool(caveat),
             **dict.fromkeys(self.notes, True),
+            SMALLER: any(member.recogniser.pressed for member in self.members),
             TOO_WEAK: weak and "surrogates" in self.method.needs,
             SAME_PHOTO: self.request.reference is None,
         }

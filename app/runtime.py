@@ -6,6 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -33,6 +34,11 @@ class Runtime:
         self._recognisers: OrderedDict[str, Recogniser] = OrderedDict()
         self._sizes: dict[str, int] = {}  # bytes of memory by id, of all that were ever loaded
         self._detector: Detector | None = None
+
+    @cached_property
+    def fallback(self) -> Runtime:
+        """The same on the processor, for what does not fit into the GPU's memory."""
+        return Runtime("cpu", self.budget)
 
     @property
     def cards(self) -> dict[str, Checkpoint]:

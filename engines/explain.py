@@ -29,6 +29,12 @@ def cosine_cam(recogniser: Embedder, pixels: Tensor, reference: Tensor) -> Tenso
 
     Raises ValueError where the reference is an image's own embedding, or the layer was not reached.
     """
+    coarse = torch.cat([_coarse(recogniser, one, reference) for one in pixels.split(1)])
+    return F.interpolate(coarse, size=pixels.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+
+
+def _coarse(recogniser: Embedder, pixels: Tensor, reference: Tensor) -> Tensor:
+    """One picture's map, as small as the layer's. One at a time: a halved batch would pass the hooks twice."""
     from engines.raw_cam import EmbeddingNetwork, RawCAM
 
     # Callers embed under inference_mode; clones made outside it may enter a graph.
@@ -40,8 +46,7 @@ def cosine_cam(recogniser: Embedder, pixels: Tensor, reference: Tensor) -> Tenso
             maps = cam(leaf, [lambda row: F.cosine_similarity(row[None], toward)[0]] * len(leaf))
         finally:  # not `with cam`: its exit turns an IndexError into a line on stdout
             cam.activations_and_grads.release()
-    coarse = torch.from_numpy(maps)[:, None].to(pixels.device)
-    return F.interpolate(coarse, size=pixels.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+    return torch.from_numpy(maps)[:, None].to(pixels.device)
 
 
 def overlay(pixels: Tensor, cam: Tensor, vmax: float) -> np.ndarray:

@@ -15,6 +15,8 @@ from engines.face import ARCFACE_POINTS, Template
 class FrbenchRecogniser:
     """One of FRBench's models: crops of its own template in [0, 1] in, unit rows out."""
 
+    pressed = False
+
     def __init__(self, card: Checkpoint, device: str = "cpu"):
         """Fetches the weights where they are not there; CheckpointError in one sentence where that fails."""
         locate(card)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from engines.architectures import ARCHITECTURES, Architecture
 from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, load_state, registry, stamped
 from engines.face import Template
+from engines.pressed import halved
 from engines.tensors import misfit
 
 
@@ -25,6 +26,7 @@ class Recogniser(Protocol):
     thresholds: dict[float, float]
     features_layer: nn.Module
     nbytes: int  # of memory that the network takes
+    pressed: bool  # a batch did not fit into the GPU's memory and was halved; who reads it may set it back
 
     def raw(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> embeddings (N, D) as the network gives them."""
@@ -37,6 +39,8 @@ class Recogniser(Protocol):
 
 class FaceNetwork:
     """A network of the registry, frozen, on a device. An untrained one is refused outside the tests."""
+
+    pressed = False
 
     def __init__(
         self,
@@ -59,7 +63,13 @@ class FaceNetwork:
 
     def raw(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> embeddings (N, D) as the network gives them; differentiable."""
+        return halved(self._raw, pixels, self._press)
+
+    def _raw(self, pixels: Tensor) -> Tensor:
         return self._net(pixels.to(self.device) * self._scale + self._offset)
+
+    def _press(self) -> None:
+        self.pressed = True
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> unit rows (N, D); differentiable."""
