@@ -101,7 +101,8 @@ def verdict(rows: Sequence[Stolen]) -> str:
 def shown(rows: Sequence[Stolen]) -> str:
     """A row a picture: the face, what is read in it, what should be."""
     lines = "".join(
-        f"<tr><th>{escape(row.drawn_by)}</th><td>{scoreboard.picture(row.picture, 128, row.drawn_by)}</td>"
+        f'<tr><th scope="row">{escape(row.drawn_by)}</th>'
+        f"<td>{scoreboard.picture(row.picture, 128, row.drawn_by)}</td>"
         f"<td>{scoreboard.picture(row.carried.found, 128, 'What is read')}<small>{escape(_words(row))}</small></td>"
         f"<td>{_expected(row)}</td></tr>"
         for row in rows
