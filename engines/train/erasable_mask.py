@@ -188,11 +188,15 @@ def main() -> None:
     parser.add_argument("--no-meta", action="store_true", help="the plain ensemble of Table VII")
     for name in ("edit", "attack", "erase", "batch", "primaries"):
         parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--taught", type=float, help="what a teacher's cross-entropy counts")
+    parser.add_argument("--real", type=float, help="λ of L_G, that pictures look real")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
-    asked = {name: getattr(args, name) for name in ("edit", "attack", "erase", "batch", "primaries")}
+    asked = {name: getattr(args, name) for name in ("edit", "attack", "erase", "batch", "primaries", "taught")}
     recipe = replace(CONFIGS[args.config], **{name: value for name, value in asked.items() if value is not None})
+    if args.real is not None:
+        recipe = replace(recipe, weights=replace(recipe.weights, generator=args.real))
     recipe = replace(recipe, meta=not args.no_meta, seed=args.seed, edit=0 if args.edits else recipe.edit)
     try:
         faces, test = (Celeba.read(args.data, split) for split in ("train", "test"))
