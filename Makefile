@@ -6,7 +6,7 @@ FACES ?= 2
 DATA ?= ../shared/data
 
 # `make workbench` is where user studies are designed, answered and read.
-.PHONY: setup demo workbench test lint bench-tipim bench-panel bench-scale lock sbom audit clean
+.PHONY: setup demo workbench test lint bench-tipim bench-panel bench-scale lock sbom audit fuzz clean
 
 setup: $(VENV)/.ready
 
@@ -48,6 +48,11 @@ sbom: $(VENV)/.ready
 # Known faults of the packages of the lock; asks the advisory database of the Python Package Index.
 audit: $(VENV)/.ready
 	$(BIN)/python -m uv tool run --from pip-audit==2.10.1 pip-audit --require-hashes --disable-pip -r requirements.lock
+
+# Bytes made up by atheris, through the decoder of photos, the API's calls and a study's ZIP, for SECONDS.
+SECONDS ?= 60
+fuzz: $(VENV)/.ready
+	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 bench-tipim: $(VENV)/.ready
 	$(BIN)/python -m app bench tip-im-speed --faces $(FACES) --data $(DATA)

@@ -194,6 +194,19 @@ def test_locked_linked_doubled_and_broken_zips():
     assert "twice" in refusal(twice.getvalue())
 
 
+def test_zips_that_a_fuzzer_made_up():
+    """A local header before the file's start, a file without a name, a name that breaks the line."""
+    moved = bytearray(packed(files()))
+    end = moved.rfind(b"PK\5\6")
+    moved[end + 16 : end + 20] = (int.from_bytes(moved[end + 16 : end + 20], "little") + 24).to_bytes(4, "little")
+    assert "damaged" in refusal(bytes(moved)) or "not a ZIP" in refusal(bytes(moved))
+    nameless = bytearray(packed({"a.png": b"x"}))
+    at = nameless.find(b"PK\1\2") + 28
+    nameless[at : at + 6] = b"\0\0\0\0\5\0"  # the five letters of the name count as a comment
+    assert "without a name" in refusal(bytes(nameless))
+    assert "cannot be shown" in refusal(packed({"a\nb.png": b"x"}))
+
+
 def test_folders_that_reach_outside(tmp_path):
     secret = tmp_path / "secret.png"
     secret.write_bytes(picture())

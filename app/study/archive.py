@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -33,6 +32,8 @@ class Source(Protocol):
 
 def safe_name(name: str) -> str:
     """The path as it is written in a manifest, made plain. Raises StudyError for one that leaves the folder."""
+    if not name.isprintable():
+        raise StudyError("The name of a file holds characters that cannot be shown: rename it.")
     plain = name.replace("\\", "/")
     parts = PurePosixPath(plain).parts
     outside = plain.startswith("/") or ".." in parts or (parts and ":" in parts[0]) or "\0" in plain
@@ -83,11 +84,13 @@ class Zip:
             raise StudyError(f"The ZIP file is larger than {MOST_ZIP_BYTES // 1024**2} MB: split it into several.")
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        except Exception as error:  # its directory may claim anything
             raise StudyError("This is not a ZIP file, or it is cut short: make it again.") from error
         self._members: dict[str, zipfile.ZipInfo] = {}
         total = 0
         for member in self._zip.infolist():
+            if not member.filename:
+                raise StudyError("The ZIP holds a file without a name: make it again.")
             if member.is_dir() or _is_clutter(member.filename):
                 continue
             total += member.file_size
@@ -107,7 +110,7 @@ class Zip:
             with self._zip.open(member) as file:
                 while len(data) <= MOST_BYTES_EACH and (chunk := file.read(CHUNK)):
                     data += chunk
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+        except Exception as error:  # a broken member ends in whatever its reader raises
             raise StudyError(f"The file {name} in the ZIP is damaged or locked: make the ZIP again.") from error
         return _not_too_large(name, bytes(data))
 
