@@ -44,7 +44,7 @@ def _pair(tile: Tile) -> str:
     name, forger = escape(tile.title), escape(tile.forger)
     return (
         f'<figure class="lv-forger"><figcaption><b>{name}</b> <span>{escape(tile.edit)}</span></figcaption>'
-        f'<button data-forger="{forger}" aria-label="Compare what {name} made">{two}</button>'
+        f'<button data-forger="{forger}" title="Compare what {name} made">{two}</button>'
         f"{mark(not tile.defended, tile.verdict)}{figures(tile)}</figure>"
     )
 
