@@ -138,7 +138,7 @@ def _trained(found: dict[str, Any]) -> str:
     if not (made := found.get("baselines")):
         return ""
     seconds = ", ".join(f"{name} {text}" for name, text in made.items())
-    return f" Disrupting is PGD on StarGAN for each face; the others were trained ({seconds}), see docs/id-guard.md."
+    return f" The baselines were trained as docs/id-guard.md says: {seconds}."
 
 
 def _curve(name: str, log: dict[str, Any]) -> str:

@@ -39,6 +39,15 @@ EMPTY = tempfile.TemporaryDirectory()
 os.environ["FRBENCH_CACHE"] = EMPTY.name
 
 
+LONG = ("browser", "demo", "workbench", "weights", "bench_run", "compare", "dip_recipe", "corpus", "structure")
+
+
+def pytest_collection_modifyitems(items):
+    """Files that take long come first, so that no worker is left with one of them at the end."""
+    order = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def runtime() -> Runtime:
     return Runtime(device="cpu")
