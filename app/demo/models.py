@@ -147,7 +147,7 @@ def _marks(card: Checkpoint) -> str:
         words = "edits that show: " + ", ".join(f"{edit} {value:.0%}" for edit, value in found["agrees"].items())
     elif "balanced" in found:
         words = f"accuracy {found['accuracy']:.1%}, over both classes alike {found['balanced']:.1%}"
-    elif shares := {name[5:]: row["mean"] for name, row in found.items() if name.startswith("DSR: ")}:
+    elif shares := {name[5:]: row["mean"] for name, row in found.items() if name.startswith(f"DSR: {card.title}")}:
         words = "defended, mean of the forgers: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     elif "face" in found:
         words = f"mean IoU over the face {found['face']:.2f}"
