@@ -9,11 +9,10 @@ from app import weights_file
 from app.bundle import bundle as put_together
 from app.bundle import log_of, training
 from engines.checkpoints import Checkpoint, CheckpointError, checkpoint
-from engines.methods.id_guard import generator_of
+from engines.methods.id_guard import STRATEGIES, generator_of
 from engines.train.opponents import SURROGATES
 
 PAPERS = {"id-guard": "Qu et al., ID-Guard, reduced"}
-STRATEGIES = ("S-I", "S-II")
 BASELINES = ("Disrupting", "PG", "IAP", "CMUA")
 SHOWN = ("ID-Guard (S-I)", "ID-Guard (S-II)", "ID-Guard (P-Pert)", *BASELINES)
 FIGURES = ("L2", "ID sim", "DSR")

@@ -8,13 +8,13 @@ import torch
 from app import weights_guard
 from app.__main__ import main
 from engines.checkpoints import CheckpointError, checkpoint
-from engines.methods.id_guard import generators
+from engines.methods.id_guard import STRATEGIES, generators
 from engines.nets.id_guard import PerturbationGenerator
 from engines.train import kept
 from tests.test_weights_face import home  # noqa: F401  (a fixture)
 
 
-def run(folder, names=weights_guard.STRATEGIES):
+def run(folder, names=STRATEGIES):
     """Folders as the recipe leaves them."""
     torch.manual_seed(0)
     for name in names:
@@ -36,7 +36,7 @@ def test_trainings_become_one_file_an_entry_and_a_card(home, tmp_path):  # noqa:
     assert main(["weights", "bundle", "id-guard", "--run", str(run(tmp_path / "run"))]) == 0
     card = checkpoint("id-guard")
     assert card.kind == "disruptor" and not card.figures and card.trained_against
-    assert set(generators("id-guard")) == set(weights_guard.STRATEGIES)
+    assert set(generators("id-guard")) == set(STRATEGIES)
     with pytest.raises(CheckpointError, match="no figures yet"):
         weights_guard.card_text(card)
     found = {"rows": [row for method in weights_guard.SHOWN for row in rows(method)]}

@@ -43,7 +43,7 @@ def _names(endpoint: str) -> dict[str, bool]:
 
 
 def _files(names: dict[str, bool], given: dict[str, Any]) -> str | None:
-    for name in FILES & names.keys():
+    for name in (name for name in names if name in FILES):
         value = given.get(name)
         if value is None and names[name]:
             return f"There is no photo: give one as `{name}`."

@@ -156,7 +156,7 @@ class Ipmn:
         """
         assert scene.targets is not None and scene.watermark is not None
         net = networks(self.checkpoint, str(pixels.device))
-        seed = int(torch.randint(2**62, (), generator=generator))
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         steps = params.steps if params.mask == masking.DIFFFACE else 1
         made = (masking.masked(params.mask, one, scene.targets, params.steps, seed) for one in pixels.split(1))
         for step, faces in enumerate(zip(*made, strict=True), start=1):
