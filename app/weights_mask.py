@@ -106,13 +106,14 @@ def _origin(card: Checkpoint, logs: dict[str, Any]) -> str:
     lines = []
     for i, (target, log) in enumerate(logs.items()):
         recipe = {name: value for name, value in log["recipe"].items() if not isinstance(value, dict)}
-        more = ", ".join(f"{name} {value}" for name, value in recipe.items())
+        counts = {f"λ {name}": value for name, value in log["recipe"]["weights"].items()}
+        more = ", ".join(f"{name} {value}" for name, value in {**recipe, **counts}.items())
         device = "one CPU core" if log["device"] == "cpu" else "one GPU"
         edits = f" --edits run/{next(iter(logs))}" if i else ""
         edits += " --teacher TEACHER" if log.get("teacher") else ""
         command = f"--data DIR --targets TARGETS --target {target}{edits} --out run/{target}"
         lines.append(f"- `python -m engines.train.erasable_mask {command}`; {more}.")
-        lines.append(f"  Took {log['seconds']:,} s on {device}.")
+        lines.append(f"  Took {log['seconds']:,} s on {device}." + (f" {log['note']}" if "note" in log else ""))
     return (
         f"## Data and recipe\n\n- Data: {card.trained_on}. The people it is measured on were never trained on.\n"
         "- `python -m app targets --out TARGETS`; where a recipe names a teacher, which the paper does not have, "

@@ -35,11 +35,25 @@ MINUTE = 60_000
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield chromium
-        chromium.close()
+def playwright():
+    with sync_api.sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def profile(playwright, tmp_path_factory):
+    """One browser with a cache for all tests, so that the page's scripts are fetched and compiled once."""
+    folder = tmp_path_factory.mktemp("profile")
+    with playwright.chromium.launch_persistent_context(folder, executable_path=CHROMIUM, args=ARGS) as context:
+        yield context
+
+
+@pytest.fixture
+def browser(profile):
+    """The browser, whose pages are closed after each test: open ones keep drawing."""
+    yield profile
+    for page in profile.pages[1:]:
+        page.close()
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +99,8 @@ def astronaut(tmp_path_factory) -> str:
 
 
 def opened(browser, url: str, width: int = 1280, height: int = 900):
-    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page = browser.new_page()
+    page.set_viewport_size({"width": width, "height": height})
     page.goto(url)
     page.wait_for_selector("#lv-verdict p", timeout=MINUTE)
     return page
@@ -153,7 +168,7 @@ def test_protect_download_and_restore(browser, address, astronaut, studies, tmp_
     assert page.get_by_label("TIP-IM", exact=True).is_checked()
 
 
-def test_what_a_visitor_saw_is_at_no_address_for_anybody_else(browser, address, astronaut):
+def test_what_a_visitor_saw_is_at_no_address_for_anybody_else(playwright, browser, address, astronaut):
     page, seen = opened(browser, address), set()
     page.on("response", lambda answer: seen.add(answer.url))
     put(page, astronaut)
@@ -165,7 +180,7 @@ def test_what_a_visitor_saw_is_at_no_address_for_anybody_else(browser, address, 
     files = [url for url in seen if "/file=" in url]
     outside = {url for url in seen if not url.startswith((address, "data:", "blob:"))}
     assert len(files) >= 3 and not outside, "the photo, before and after; nothing is asked of other servers"
-    stranger = browser.new_context().request
+    stranger = playwright.request.new_context()
     assert {page.context.request.get(url).status for url in files} == {200}
     assert {stranger.get(url).status for url in files} == {404}
     page.get_by_role("tab", name="About & privacy").click()

@@ -37,6 +37,7 @@ def run(folder, shared: bool = True):
             "recipe": {"edit": 3, "weights": {"adversarial": 1.0}},
             "device": "cpu",
             "seconds": 77,
+            "note": "Begun twice.",
             "history": [ROW],
         }
         kept.write(folder / target, {}, net.state_dict(), log)
@@ -65,7 +66,8 @@ def test_trainings_become_one_file_an_entry_and_a_card(home, tmp_path):  # noqa:
     text = (home / "cards" / "erasable-mask.md").read_text()
     assert "## Figures towards Grace Hopper" in text and "## Figures towards Eileen Collins" in text
     assert "| a | 90.0% | 90.0% | 90.0% |" in text and "| JPEG 50 | 90.0% | 80.0% | 90.0% |" in text
-    assert "SSIM 0.9500" in text and "Took 77 s on one CPU core" in text and "--edits run/hopper" in text
+    assert "SSIM 0.9500" in text and "Took 77 s on one CPU core. Begun twice." in text and "--edits run/hopper" in text
+    assert "λ adversarial 1.0" in text
 
 
 def test_rows_of_other_methods_leave_the_entry_as_it_is():
