@@ -66,7 +66,8 @@ def test_trainings_become_one_file_an_entry_and_a_card(home, tmp_path):  # noqa:
     text = (home / "cards" / "erasable-mask.md").read_text()
     assert "## Figures towards Grace Hopper" in text and "## Figures towards Eileen Collins" in text
     assert "| a | 90.0% | 90.0% | 90.0% |" in text and "| JPEG 50 | 90.0% | 80.0% | 90.0% |" in text
-    assert "SSIM 0.9500" in text and "Took 77 s on one CPU core. Begun twice." in text and "--edits run/hopper" in text
+    assert "SSIM 0.9500" in text and "--edits run/hopper" in text
+    assert "Took 77 s on one CPU core. Begun twice." in text
     assert "λ adversarial 1.0" in text
 
 
