@@ -94,11 +94,19 @@ def url(home, study):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def chromium():
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         yield found
         found.close()
+
+
+@pytest.fixture
+def browser(chromium):
+    """Every page is a device of its own; they are closed after each test."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 def opened(browser, address: str, width: int = 1280):
