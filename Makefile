@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FACES ?= 2
-DATA ?= ../shared/data
+DATA ?= data
 
 # `make workbench` is where user studies are designed, answered and read.
-.PHONY: setup demo workbench test lint bench-tipim bench-panel bench-scale lock sbom audit fuzz clean
+.PHONY: setup demo workbench test lint api bench-tipim bench-panel bench-scale lock sbom audit fuzz clean
 
 setup: $(VENV)/.ready
 
@@ -35,6 +35,10 @@ test: $(VENV)/.ready
 lint: $(VENV)/.ready
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
+
+# docs/api.md, from the endpoints themselves
+api: $(VENV)/.ready
+	$(BIN)/python -m app.demo.api_page > docs/api.md
 
 # Every package down to the last, with its hashes: pip install --require-hashes -r requirements.lock
 lock: $(VENV)/.ready

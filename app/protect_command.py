@@ -1,4 +1,4 @@
-"""`python -m app protect` and `python -m app score`: the command line's skin over app.jobs and app.scoring."""
+"""`python -m app protect` and `python -m app score`: the command line's skin over app.jobs and app.score."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 from app import gallery
 from app.jobs import protect
 from app.making import Request
-from app.panel import FIRST, Panel, default, members, panel_of, trained
+from app.panel import FIRST, Panel, panel_of, trained
 from app.photo import open_photo
-from app.report import Progress, Result, verdict
+from app.report import Progress, Result
 from app.reveal_command import registry_of, registry_options, watermark_at, watermark_option
 from app.runtime import Runtime
-from app.scoring import FARS, Person, Scorer, find_person
+from app.score import score
+from app.scoring import FARS, Person, find_person
 from app.watermarks import USUAL, watermark_of
 from engines.methods import METHODS
 from engines.methods import method as method_of
@@ -180,29 +181,8 @@ def _judge_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def attacked_in(settings: Any) -> set[str]:
-    """Ids and SHA-256 of the recognisers that a file of ours says it was made against; none for any other file."""
-    try:
-        stamps = settings["provenance"]["checkpoints"]
-        return {str(stamp[key]) for stamp in stamps for key in ("id", "sha256") if key in stamp}
-    except (KeyError, TypeError):
-        return set()
-
-
 def run_score(args: argparse.Namespace) -> dict[str, Any]:
     """Score the largest face of a photo against a person."""
     runtime = Runtime()
-    probe = person_at(runtime, args.photo)
-    ids = args.judge or default(runtime.cards).ids
-    named = attacked_in(probe.photo.settings)
-    attacked = tuple(id for id in ids if {id, getattr(runtime.cards.get(id), "sha256", "") or id} & named)
-    chosen = Panel(attacked, tuple(id for id in ids if id not in attacked))
-    panel, notes = members(runtime, chosen)
-    scores = Scorer(runtime, panel, person_at(runtime, args.against), (), args.far).file(probe.photo, probe.face)
-    checkpoints = [{"id": member.id, "sha256": member.recogniser.card.sha256} for member in panel]
-    return {
-        "rows": [s.as_dict() for s in scores],
-        "verdict": verdict(scores),
-        "notes": list(notes),
-        "provenance": {"checkpoints": checkpoints},
-    }
+    found = score(runtime, person_at(runtime, args.photo), person_at(runtime, args.against), args.judge, args.far)
+    return found.as_dict()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app import gallery
+from app.demo import api_page
 from app.demo.asked import Asked
 from app.demo.calls import NO_LIST, fault
 from app.demo.wishes import LONGEST, ids, read
@@ -64,6 +66,11 @@ WRONG = [
     ("protect", {"identity": "a\0b"}, "`identity` must be a text"),
     ("protect", {"key": "k" * (LONGEST + 1)}, "`key` must be a text"),
     ("protect", {"nosuch": 1}, "no parameter 'nosuch'"),
+    ("score", {}, "give one as `against`"),
+    ("score", {"against": "x.png"}, "`against` must be a file"),
+    ("score", {"against": PHOTO, "judges": ["stargan"]}, "no recogniser called 'stargan'"),
+    ("score", {"against": PHOTO, "judges": "sface"}, "Judges are lists of ids"),
+    ("score", {"against": PHOTO, "far": 0.1}, "Thresholds are known"),
     ("reveal", {"method": "tip-im"}, "leaves no mark"),
     ("reveal", {"claim": {"a": 1}}, "`claim` must be a text"),
     ("erase", {"method": "tip-im"}, "no mask that could be erased"),
@@ -126,3 +133,8 @@ ANY = st.recursive(
 def test_whatever_is_asked_is_answered_in_one_sentence(endpoint, data):
     said = fault(f"{CALL}{endpoint}", {"data": [PHOTO, *data]}, registry())
     assert said is None or (said.endswith(".") and "\n" not in said and "Something went wrong" not in said), said
+
+
+def test_the_page_of_the_api_is_what_the_endpoints_say():
+    written = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text()
+    assert written == api_page.page(), "docs/api.md is stale: run make api"

@@ -1,4 +1,4 @@
-"""The endpoints /protect, /reveal, /erase and /forge of the Gradio API: the tabs for programs, with parameters."""
+"""The named endpoints of the Gradio API: what the tabs do, for programs, with parameters."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from app.panel import Panel, panel_of
 from app.report import Result
 from app.reveal import DEFAULT_KEY, check_claim, reveal
 from app.runtime import Runtime
+from app.score import score
 from app.scoring import JobError, Person, find_person
 from app.watermarks import USUAL as WORDS
 from app.watermarks import watermark_of
@@ -123,6 +124,31 @@ class Api:
         with closing(protect(self.runtime, job)) as work:
             result = next(item for item in work if isinstance(item, Result))
         return self.desk.of(request).write(result.name, result.file), result.as_dict()
+
+    @checked
+    def score(
+        self,
+        photo: str,
+        against: str,
+        judges: list[str] | None = None,
+        far: float = 0.01,
+        request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
+    ) -> dict[str, Any]:
+        """Score the largest face in a photo against a person.
+
+        Args:
+            photo: The photo to score, such as a file that a protection made.
+            against: A photo of the person to compare with.
+            judges: Ids of the recognisers that score; none means the usual panel.
+            far: False-acceptance rate of the thresholds: 0.01 or 0.001.
+
+        Returns:
+            A row a recogniser with its cosine and threshold, the verdict, and who could not be asked.
+        """
+        if not against:
+            raise JobError("There is no photo of the person: give one as `against`.")
+        found = score(self.runtime, self._person(photo), self._person(against), ids(judges), float(far))
+        return found.as_dict()
 
     @checked
     def reveal(

@@ -11,7 +11,7 @@ from app.demo.errors import sentence
 from app.demo.wishes import CHECKS, Cards, check
 
 NAMED = re.compile(r"^(?:/gradio_api)?/(?:call|run|api)/(v2/)?(\w+)/?$")
-FILES = {"photo", "reference", "watermark", "original", "protected", "target_photos"}
+FILES = {"photo", "reference", "watermark", "original", "protected", "against", "target_photos"}
 NO_LIST = "Send the values as a list called `data`, in the order of the endpoint's parameters."
 
 

@@ -27,7 +27,7 @@ def add(runtime: Runtime, desk: Desk) -> None:
     """Add the endpoints to the Blocks being built; nothing of it is seen on the page."""
     endpoints = Api(runtime, desk)
     with gr.Column(visible=False):
-        for draw in (_protect, _reveal, _erase, _forge):
+        for draw in (_protect, _score, _reveal, _erase, _forge):
             draw(endpoints)
 
 
@@ -58,6 +58,17 @@ def _protect(endpoints: Api) -> None:
         gr.JSON(label="the report: scores, verdict, survival, provenance"),
     ]
     gr.Button("Protect").click(endpoints.protect, inputs, outputs, api_name="protect", **HEAVY)
+
+
+def _score(endpoints: Api) -> None:
+    asked = [
+        gr.File(label="photo: the photo to score"),
+        gr.File(label="against: a photo of the person"),
+        gr.JSON(value=[], label="judges: ids of the recognisers that score; none means the usual panel"),
+        gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
+    ]
+    found = gr.JSON(label="a row a recogniser, and the verdict")
+    gr.Button("Score").click(endpoints.score, asked, found, api_name="score", **HEAVY)
 
 
 def _reveal(endpoints: Api) -> None:

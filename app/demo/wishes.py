@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app import gallery
@@ -81,10 +81,12 @@ def _protect(wishes: Mapping[str, Any], cards: Cards) -> None:
     number("seed", wishes.get("seed", 0), 0, SEEDS, whole=True)
     number("quality", wishes.get("quality", 95), 1, 100, whole=True)
     _far(wishes)
-    for id in (*ids(wishes.get("surrogates")), *ids(wishes.get("judges"))):
-        if id not in cards or cards[id].kind != "recogniser":
-            known = ", ".join(card.id for card in cards.values() if card.kind == "recogniser")
-            raise PanelError(f"There is no recogniser called {id!r}: choose from {known}.")
+    _recognisers((*ids(wishes.get("surrogates")), *ids(wishes.get("judges"))), cards)
+
+
+def _score(wishes: Mapping[str, Any], cards: Cards) -> None:
+    _far(wishes)
+    _recognisers(ids(wishes.get("judges"), "Judges"), cards)
 
 
 def _reveal(wishes: Mapping[str, Any], cards: Cards) -> None:
@@ -103,6 +105,12 @@ def _forge(wishes: Mapping[str, Any], cards: Cards) -> None:
         choice("forgers", id, manipulate.available())
 
 
+def _recognisers(asked: Sequence[str], cards: Cards) -> None:
+    known = [card.id for card in cards.values() if card.kind == "recogniser"]
+    if strange := next((id for id in asked if id not in known), None):
+        raise PanelError(f"There is no recogniser called {strange!r}: choose from {', '.join(known)}.")
+
+
 def _far(wishes: Mapping[str, Any]) -> None:
     if wishes.get("far", FARS[0]) not in FARS:
         raise JobError("Thresholds are known at a false-acceptance rate of 0.01 and 0.001: choose one of them.")
@@ -110,6 +118,7 @@ def _far(wishes: Mapping[str, Any]) -> None:
 
 CHECKS: dict[str, Callable[[Mapping[str, Any], Cards], None]] = {
     "protect": _protect,
+    "score": _score,
     "reveal": _reveal,
     "erase": _erase,
     "forge": _forge,

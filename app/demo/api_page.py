@@ -1,0 +1,87 @@
+"""docs/api.md, written from the endpoints themselves: `python -m app.demo.api_page > docs/api.md` (`make api`)."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, get_type_hints
+
+from gradio.utils import get_function_description
+
+from app.demo.api import Api
+from app.demo.calls import FILES
+from app.demo.wishes import CHECKS
+from engines.methods import METHODS
+from engines.params import Knob
+
+HEAD = """# The API
+
+Written by `make api` from the endpoints' own descriptions; a test fails when it is stale. An example in Python is in
+the [README](../README.md#from-a-program). Over HTTP send the values in this order as `data` to
+`/gradio_api/call/NAME`, or by name to `/gradio_api/call/v2/NAME`; files are uploaded first. What cannot be is refused
+with 400 and `{"detail": one sentence}`. `/erase` is there where a method is that can be taken back.
+"""
+SETTINGS = """## Settings
+
+What `params` of `/protect` may hold, by method; what is left out has the usual value.
+"""
+PLAIN = {"str": "text", "float": "number", "list[str]": "list of texts", "Any": "object or JSON text"}
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *map(described, CHECKS), SETTINGS, *map(settings, METHODS)])
+
+
+def described(name: str) -> str:
+    """One endpoint: what it does, a row a parameter, and what it returns."""
+    work = getattr(Api, name)
+    does, words, returns = get_function_description(work)
+    hints = get_type_hints(work)
+    rows = [
+        f"| `{one.name}` | {kind(one.name, hints[one.name])} | {usual(one)} | {words[one.name]} |"
+        for one in inspect.signature(work).parameters.values()
+        if one.name not in ("self", "request")
+    ]
+    head = "| Parameter | Kind | Usual | Meaning |\n|---|---|---|---|\n"
+    return f"## /{name}\n\n{does}\n\n{head}" + "\n".join(rows) + f"\n\nReturns: {' '.join(returns)}\n"
+
+
+def settings(id: str) -> str:
+    """A method's knobs, a row each."""
+    rows = [
+        f"| `{knob.name}` | {reach(knob)} | `{knob.default}` | {knob.help} |" for knob in METHODS[id].Params.knobs()
+    ]
+    head = f"### {METHODS[id].title} (`{id}`)\n\n| Setting | Values | Usual | Meaning |\n|---|---|---|---|\n"
+    return head + "\n".join(rows) + "\n"
+
+
+def reach(knob: Knob) -> str:
+    """What a knob may be set to."""
+    if knob.kind is bool:
+        return "`true`, `false`"
+    if knob.choices:
+        return ("any of " if knob.several else "") + ", ".join(f"`{choice}`" for choice in knob.choices)
+    unit = f" {knob.unit}" if knob.unit else ""
+    if knob.low == knob.high:
+        return f"{knob.low:g}{unit}"
+    return f"{knob.low:g} to {knob.high:g}{unit}" + (", whole" if knob.kind is int else "")
+
+
+def kind(name: str, hint: Any) -> str:
+    """A parameter's type in plain words."""
+    if name in FILES:
+        return "list of files" if "list" in str(hint) else "file"
+    plain = re.sub(r"typing\.|\s*\|\s*None", "", hint.__name__ if isinstance(hint, type) else str(hint))
+    return PLAIN[plain]
+
+
+def usual(parameter: inspect.Parameter) -> str:
+    """What is taken where it is left out."""
+    if parameter.default is inspect.Parameter.empty:
+        return "needed"
+    return f"`{parameter.default}`" if parameter.default not in (None, "") else ""
+
+
+if __name__ == "__main__":
+    print(page(), end="")
