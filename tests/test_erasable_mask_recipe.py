@@ -252,6 +252,22 @@ def test_a_teacher_is_asked_in_the_stages_that_edit_and_the_log_says_so(celeba, 
     assert json.loads((tmp_path / "log.json").read_text())["teacher"] is True
 
 
+def test_a_face_that_comes_back_is_not_forgotten_and_another_one_is():
+    (pixels, _), eyes = faces(), [linear(seed, 32) for seed in (0, 1)]
+    same = losses.forgotten(eyes, pixels.clone().requires_grad_(), pixels, still())
+    away = losses.forgotten(eyes, pixels.roll(1, 0), pixels, still())
+    assert float(same.detach()) == pytest.approx(0, abs=1e-5) and float(away) > 0.1
+
+
+def test_recall_is_asked_in_the_last_stage_alone_and_moves_only_the_restorer(celeba, tmp_path):
+    run = training(celeba, tmp_path, dataclasses.replace(SHORT, recall=2.0))
+    asked = ["recall" in run.step() for _ in range(SHORT.steps - 1)]
+    before = state(run)
+    asked.append(run.step()["recall"] > 0)
+    assert asked == [SHORT.stage(step) == 3 for step in range(SHORT.steps)]
+    assert changed(before, state(run)) == {"restorer"}
+
+
 def test_the_plain_ensemble_trains_too_and_what_is_measured_is_finite(celeba, tmp_path):
     run = training(celeba, tmp_path, dataclasses.replace(SHORT, meta=False, edit=1, attack=1, erase=0, warm=0))
     assert {name for _ in range(2) for name in run.step()} >= {"rec", "att", "adv", "era", "perb", "d slope"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
+from statistics import mean
 from typing import Any
 
 import gradio as gr
@@ -14,6 +15,7 @@ from app.demo.shown import Updates
 from app.runtime import Runtime
 from engines import frbench
 from engines.checkpoints import Checkpoint, here, registry_file
+from engines.methods.erasable_mask import TARGETS
 
 INTRO = (
     "Every network that this app knows. A method may work against surrogates; judges are never shown to it, so "
@@ -149,9 +151,18 @@ def _marks(card: Checkpoint) -> str:
         words = f"accuracy {found['accuracy']:.1%}, over both classes alike {found['balanced']:.1%}"
     elif shares := {name[5:]: row["mean"] for name, row in found.items() if name.startswith(f"DSR: {card.title}")}:
         words = "defended, mean of the forgers: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    elif masks := {name: row for name, row in found.items() if name in TARGETS}:
+        words = "; ".join(f"towards {name}: {_led(row)}" for name, row in masks.items())
     elif "face" in found:
         words = f"mean IoU over the face {found['face']:.2f}"
     return _two(words, f"on {found['data']}") if words else "not measured"
+
+
+def _led(row: dict[str, float]) -> str:
+    """A mask's shares, means of the judges."""
+    names = {"ASR": "taken for the target", "ESR": "no longer once erased", "known": "known again"}
+    shares = {kind: mean(share for name, share in row.items() if name.startswith(f"{kind} ")) for kind in names}
+    return ", ".join(f"{names[kind]} {share:.0%}" for kind, share in shares.items())
 
 
 def table(cards: Iterable[Checkpoint], used: dict[str, int]) -> str:

@@ -73,6 +73,17 @@ def remains(erased: Tensor, pixels: Tensor) -> Tensor:
     return root(erased - pixels).mean()
 
 
+def forgotten(victims: Sequence[Victim], erased: Tensor, pixels: Tensor, where: Tensor) -> Tensor:
+    """How far victims see the erased face from the photo, both (N, 3, S, S) in [0, 1]: the mean of 1 - cos.
+
+    The paper has no such loss: its restorer has learned for tens of thousands of steps.
+    """
+    with torch.no_grad():
+        own = [victim.embed(pixels, where) for victim in victims]
+    seen = [victim.embed(erased, where) for victim in victims]
+    return torch.stack([1 - (one * two).sum(1).mean() for one, two in zip(own, seen, strict=True)]).mean()
+
+
 def missed(victim: Victim, faces: Tensor, where: Tensor) -> Tensor:
     """Eq. 9 for faces in [0, 1]: 1 - cos towards the target."""
     return 1 - (victim.embed(faces, where) @ victim.target).mean()

@@ -5,10 +5,11 @@
     python -m engines.train.erasable_mask --data DIR --targets TARGETS --target collins --edits FOLDER --out OTHER
 
 Stage 1 teaches G to edit attributes (Eq. 14). Stage 2 leaves G as it is and trains E_adv and R, which start as G is,
-against the surrogates by the meta-auxiliary attack (Eq. 15). Stage 3 trains R alone (Eq. 16). With `--edits` the
-first stage is taken from another training. With `--teacher` edits and masks also learn from a classifier that was
-trained before (`engines.train.teacher`), which the paper does not have: forgers showed that a critic of few steps is
-pleased by attributes that no other classifier sees. β and γ are drawn for every batch, so that both can be moved
+against the surrogates by the meta-auxiliary attack (Eq. 15). Stage 3 trains R alone (Eq. 16); with `--recall` the
+surrogates, too, shall see the owner again, which the paper does not ask. With `--edits` the first stage is taken from
+another training. With `--teacher` edits and masks also learn from a classifier that was trained before
+(`engines.train.teacher`), which the paper does not have: forgers showed that a critic of few steps is pleased by
+attributes that no other classifier sees. β and γ are drawn for every batch, so that both can be moved
 afterwards; in half of the batches they are the usual ones. `--no-meta` is Table VII. Started again with the same
 --out it goes on after the last checkpoint; every draw depends on seed and step alone.
 """
@@ -189,11 +190,13 @@ def main() -> None:
     for name in ("edit", "attack", "erase", "batch", "primaries"):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--taught", type=float, help="what a teacher's cross-entropy counts")
+    parser.add_argument("--recall", type=float, help="what it counts that surrogates know the erased face's owner")
     parser.add_argument("--real", type=float, help="λ of L_G, that pictures look real")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default=processes.device())
     args = parser.parse_args()
-    asked = {name: getattr(args, name) for name in ("edit", "attack", "erase", "batch", "primaries", "taught")}
+    names = ("edit", "attack", "erase", "batch", "primaries", "taught", "recall")
+    asked = {name: getattr(args, name) for name in names}
     recipe = replace(CONFIGS[args.config], **{name: value for name, value in asked.items() if value is not None})
     if args.real is not None:
         recipe = replace(recipe, weights=replace(recipe.weights, generator=args.real))

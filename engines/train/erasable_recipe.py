@@ -18,7 +18,8 @@ class Recipe:
     No layer of the critic has more than `most` channels. In the first `warm` steps nothing is edited. In a step
     `primaries` of the surrogates are primary tasks, in turn. An epoch of Eq. 11 has `epoch` steps; `inner` and
     `floor` are lr of Eq. 10 and ε of Eq. 12, not published. `taught` weighs a teacher's cross-entropy, summed over
-    the attributes, where there is a teacher.
+    the attributes, where there is a teacher. `recall` weighs what the paper has not: that in the third stage
+    the surrogates, too, see in the erased face its owner.
     """
 
     edit: int
@@ -36,6 +37,7 @@ class Recipe:
     inner: float = 0.01
     floor: float = 0.3
     taught: float = 2.0
+    recall: float = 0.0
     rate: float = 3e-4
     seed: int = 0
     weights: Weights = Weights()

@@ -123,10 +123,14 @@ class Stages:
             self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
 
     def _erase(self, batch: Batch) -> dict[str, Tensor]:
-        """Eq. 16."""
+        """Eq. 16, and beside it the surrogates' recall where the recipe weighs it."""
         with torch.no_grad():
             masked = self.net(self.net.clean(batch.pixels, batch.wanted), *batch.mix)
             received = signed(pool(unsigned(masked), batch.seed))
-        terms = {"era": self.recipe.weights.erasion * losses.remains(self.net.erased(received), batch.pixels)}
+        erased = self.net.erased(received)
+        terms = {"era": self.recipe.weights.erasion * losses.remains(erased, batch.pixels)}
+        if self.recipe.recall:
+            where, faces = self._scene(batch).where, (unsigned(erased), unsigned(batch.pixels))
+            terms["recall"] = self.recipe.recall * losses.forgotten(self.against, *faces, where)
         self._update(0, terms)
         return terms
