@@ -73,7 +73,8 @@ def figures_of(found: dict[str, Any]) -> dict[str, Any]:
         return {}
     made, first = found["provenance"], rows.pop("none")
     judged = [name for name in first if name.split(" ")[0] in ("ASR", "ESR", "known")]
-    out = {"data": f"{made['data']}; {first['faces']:,} faces", "command": made["command"]}
+    command = made["command"].replace(f"'{made['target']}'", "TARGET")  # one entry holds all targets
+    out = {"data": f"{made['data']}; {first['faces']:,} faces", "command": command}
     out[made["target"]] = {name: round(first[name], 4) for name in (*judged, *SHOWN) if name in first}
     for change, row in rows.items():
         out[f"{made['target']}, {CHANGED}{change}"] = {

@@ -11,7 +11,7 @@ from app.bundle import bundled, cards
 from app.weights_card import card_text
 from engines.checkpoints import Checkpoint, registry, sha256_of_file
 
-EACH, ALL = 5_000_000, 60_000_000  # bytes
+EACH, MASKS, ALL = 5_000_000, 8_000_000, 60_000_000  # bytes; a file of masks holds one for each of its targets
 
 
 def faults() -> list[str]:
@@ -40,7 +40,7 @@ def of_one(card: Checkpoint, known: dict[str, Checkpoint]) -> Iterator[str]:
         yield f"{card.id} has another size"
     if sha256_of_file(path) != card.sha256:
         yield f"{card.id} has another SHA-256"
-    if path.stat().st_size > EACH:
+    if path.stat().st_size > (MASKS if card.kind == "mask" else EACH):
         yield f"{card.id} is too large"
     if any(tensor.dtype != torch.float16 for tensor in load_file(path).values()):
         yield f"{card.id} is not fp16"

@@ -249,7 +249,7 @@ def test_the_tab_says_what_is_wrong_where_the_person_looks(tab, tmp_path):
     view, events = tab.view, tab.events
     assert "choose at least one method" in run(tab)[0][view.status]
     assert "None of the methods here" in events.choose_suited(threats.TRAIN)[view.status]
-    assert events.choose_suited(threats.TRACE)[view.chosen] == ["dip-watermark:Balanced"]
+    assert events.choose_suited(threats.TRACE)[view.chosen] == ["dip-watermark:Balanced", "erasable-mask:Balanced"]
     assert events.send_to_study(ALICE) == NOTHING and events.show_step(1, ALICE) == ""
     assert events.look(0, False, "SSIM", ALICE) == {view.status: gr.skip()}
     bad = tmp_path / "bad.png"

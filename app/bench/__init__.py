@@ -10,6 +10,7 @@ def add_parser(commands: Any) -> None:
     from app.bench import (
         default_run,
         dip_watermark,
+        erasable_mask,
         face_networks,
         forger_limits,
         forgers,
@@ -23,6 +24,6 @@ def add_parser(commands: Any) -> None:
     names = commands.add_parser("bench", help="measure a method").add_subparsers(
         dest="bench", required=True, metavar="NAME"
     )
-    papers = (tip_im, tip_im_speed, dip_watermark, forgers, forger_limits, face_networks, id_guard)
+    papers = (tip_im, tip_im_speed, dip_watermark, erasable_mask, forgers, forger_limits, face_networks, id_guard)
     for module in (command, *papers, default_run, panel, scale):
         module.add_parser(names)
