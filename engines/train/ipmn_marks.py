@@ -28,9 +28,10 @@ def drawn_bits(count: int, bits: int, rng: np.random.Generator) -> Tensor:
 
 
 def _colour(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Bright: one channel at least is full."""
-    found = rng.uniform(0.2, 1.0, 3)
-    return tuple((found / found.max()).tolist())
+    """Bright, one channel full, from pale to as pure as colours get."""
+    found = rng.uniform(0.0, 1.0, 3)
+    pure = (found - found.min()) / (found.max() - found.min())
+    return tuple((1 - rng.uniform(0.3, 1.0) * (1 - pure)).tolist())
 
 
 def _words(size: int, rng: np.random.Generator) -> Tensor:
