@@ -222,6 +222,24 @@ def test_the_models_tab_shows_what_is_loaded_and_thresholds_with_their_data(page
     assert "Not here: on the Hub (2)" in out[page.shelf.table] and "(1): IR152" in out[page.shelf.table]
 
 
+def test_every_bundled_network_of_a_method_says_what_was_measured():
+    cards = [card for card in registry(REGISTRY).values() if card.kind != "recogniser" and card.source == "bundled"]
+    found = {card.id: models.measured(card) for card in cards}
+    assert len(found) > 10 and "not measured" not in found.values()
+    assert "mean of the forgers: ID-Guard (S-I), CelebA" in found["id-guard"] and "%" in found["erasable-mask"]
+
+
+def test_shares_of_a_mask_are_means_of_its_judges():
+    card = registry(REGISTRY)["erasable-mask"]
+    row = {"ASR a": 0.5, "ASR b": 0.7, "ESR a": 0.9, "ESR b": 1.0, "known a": 1.0, "known b": 0.98, "SSIM": 0.2}
+    figures = {"data": "faces", "Grace Hopper": row, "after changes": {"ASR a": 0.1}}
+    assert models.measured(dataclasses.replace(card, figures=figures)) == (
+        "towards Grace Hopper: taken for the target 60%, no longer once erased 95%, known again 99%"
+        "<small>on faces</small>"
+    )
+    assert models.measured(dataclasses.replace(card, figures={"data": "faces"})) == "not measured"
+
+
 def test_many_rows_of_frbench_are_folded(page, known, monkeypatch):
     more = {
         f"frbench-{i}": dataclasses.replace(known["facenet"], id=f"frbench-{i}", source="frbench", title=f"<Net {i}>")

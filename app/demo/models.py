@@ -134,13 +134,13 @@ def methods_table(runtime: Runtime) -> str:
         "From": _origin,
         "Training": lambda card: _two(escape(card.state), card.trained_on),
         "Trained against": lambda card: escape(", ".join(card.trained_against) or "nobody"),
-        "Measured": _marks,
+        "Measured": measured,
         "Licence": lambda card: escape(card.licence),
     }
-    return _drawn(columns, [card for card in runtime.cards.values() if card.kind != "recogniser"])
+    return _drawn(columns, [card for card in runtime.cards.values() if card.kind != "recogniser"], "lv-made-of")
 
 
-def _marks(card: Checkpoint) -> str:
+def measured(card: Checkpoint) -> str:
     """What was measured of a network that is no recogniser, in a few words."""
     found, words = card.figures, ""
     if "bits after" in found:
@@ -178,18 +178,18 @@ def table(cards: Iterable[Checkpoint], used: dict[str, int]) -> str:
         "Threshold (cosine) at FAR 1 % / 0.1 %": _limits,
         "Licence": lambda card: escape(card.licence),
     }
-    return _drawn(columns, cards)
+    return _drawn(columns, cards, "lv-recognisers")
 
 
-def _drawn(columns: dict[str, Callable[[Checkpoint], str]], cards: Iterable[Checkpoint]) -> str:
-    """Networks as an HTML table of these columns."""
+def _drawn(columns: dict[str, Callable[[Checkpoint], str]], cards: Iterable[Checkpoint], kind: str) -> str:
+    """Networks as an HTML table of these columns, whose widths the style sheet has for its kind."""
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     rows = "".join(
         "<tr>" + "".join(_cell(name, cell(card), name == "Network") for name, cell in columns.items()) + "</tr>"
         for card in cards
     )
     whole = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="lv-scroll"><table class="lv-table lv-board lv-models">{whole}</table></div>'
+    return f'<div class="lv-scroll"><table class="lv-table lv-board lv-models {kind}">{whole}</table></div>'
 
 
 def _two(first: str, second: str = "") -> str:
