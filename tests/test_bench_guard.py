@@ -29,7 +29,7 @@ def bench(runtime, astronaut, hopper, guard, forgers, monkeypatch):
 
 
 def test_the_unprotected_are_the_zero_of_every_column(bench):
-    rows = list(id_guard.rows_of(bench, bench.cut_off(), "unprotected", bench.faces.pixels, 0.1, 0))
+    rows = list(id_guard.rows_of(bench, bench.cut_off(2), "unprotected", bench.faces.pixels, 0.1, 0))
     plain = [row for row in rows if row["change"] in ("none", id_guard.OFF)]
     assert [row["forger"] for row in plain] == ["stargan", "hisd", "mean"] * 2
     for row in plain:
@@ -39,8 +39,20 @@ def test_the_unprotected_are_the_zero_of_every_column(bench):
     assert plain[-1]["seconds"] == 0.1 and 0 <= plain[0]["misled compact-edgenext"] <= 1
 
 
+def test_only_the_first_faces_meet_changes(bench):
+    def rows(scene):
+        pixels = scene.faces.pixels.flip(-1)
+        found = list(id_guard.rows_of(scene, scene.cut_off(1), "mirrored", pixels, 0.1, 0))
+        return {(row["change"], row["forger"]): row["L2"] for row in found}
+
+    first = Faces("one", bench.faces.pixels[:1], bench.faces.labels[:1])
+    both, one = rows(bench), rows(Bench(first, bench.forgers, bench.judge, bench.others))
+    for place, value in both.items():
+        assert (value == pytest.approx(one[place], abs=1e-6)) == (place[0] != "none"), place
+
+
 def test_faces_cut_half_a_pixel_off_are_the_mean_of_four_neighbours(bench):
-    pixels, moved = bench.faces.pixels, bench.cut_off().faces.pixels
+    pixels, moved = bench.faces.pixels, bench.cut_off(2).faces.pixels
     mean = (pixels[..., :-1, :-1] + pixels[..., 1:, :-1] + pixels[..., :-1, 1:] + pixels[..., 1:, 1:]) / 4
     assert (moved[..., :-1, :-1] - mean).abs().max() <= 0.5 / 255 + 1e-6
 

@@ -115,9 +115,10 @@ class Bench:
         """What a forger makes of the first len(pixels) faces or of their protected versions, at 8 bits."""
         return eight_bit(manipulate.in_turn(forger, pixels, self.faces.labels, BATCH))
 
-    def cut_off(self) -> Bench:
-        """The same faces for a forger who cuts them out a little differently."""
-        return Bench(replace(self.faces, pixels=cut_off(self.faces.pixels)), self.forgers, self.judge, self.others)
+    def cut_off(self, count: int) -> Bench:
+        """The first faces for a forger who cuts them out a little differently."""
+        faces = replace(self.faces, pixels=cut_off(self.faces.pixels[:count]), labels=self.faces.labels[:count])
+        return Bench(faces, self.forgers, self.judge, self.others)
 
     def compared(self, forger: Forger, forged: Tensor) -> dict[str, float]:
         """L2-face, ID similarity and DSR (Sec. IV-A4) of forgeries against the clean ones."""

@@ -34,11 +34,12 @@ def rows_of(
 ) -> Iterator[dict[str, Any]]:
     """A method's rows: Table I, its mean, after each change, and what is left after inpainting.
 
-    `off` holds the same faces as a forger sees them who cuts them a little differently.
+    `off` holds the first faces as a forger sees them who cuts them a little differently; so many meet the changes.
     """
     common = {"data": bench.faces.name, "method": name}
-    seen = {"none": protected, **{change: processed(protected, CHANGES[change]) for change in CHANGES}}
-    for change, pixels in {**seen, OFF: cut_off(protected)}.items():
+    some = protected[: len(off.faces.pixels)]
+    seen = {"none": protected, **{change: processed(some, CHANGES[change]) for change in CHANGES}}
+    for change, pixels in {**seen, OFF: cut_off(some)}.items():
         found, scene = [], off if change == OFF else bench
         for forger in bench.forgers:
             forged = scene.forged(forger, pixels)
@@ -49,8 +50,8 @@ def rows_of(
             found.append(row)
             yield row
             for paint in INPAINTERS if change == "none" and inpainted else ():
-                some = repaired(forged[:inpainted], bench.components[:inpainted], INPAINTERS[paint])
-                yield {**common, "change": paint, "forger": forger.card.id, **bench.compared(forger, some)}
+                whole = repaired(forged[:inpainted], bench.components[:inpainted], INPAINTERS[paint])
+                yield {**common, "change": paint, "forger": forger.card.id, **bench.compared(forger, whole)}
         figures = {key: mean(row[key] for row in found) for key in found[0] if isinstance(found[0][key], float)}
         yield {**common, "change": change, "forger": "mean", **figures, "seconds": seconds}
 
@@ -62,7 +63,7 @@ def tables(args: Any, ways: dict[str, Protect]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for faces in (celeba(args.data, args.faces), lfw(args.data, args.faces, args.seed)):
         bench = Bench(faces, forgers, judge, others)
-        off = bench.cut_off()
+        off = bench.cut_off(args.changed)
         for name in args.only or ways:
             start = time.perf_counter()
             protected = bench.protected(ways[name])
@@ -74,10 +75,11 @@ def tables(args: Any, ways: dict[str, Protect]) -> dict[str, Any]:
 def _provenance(args: Any) -> dict[str, Any]:
     cards = [checkpoint(id) for id in ("id-guard", *FORGERS, "attributes", "parser", JUDGE, *OTHERS)]
     logs = {name: training(args.baselines / name)[1] for name in BASELINES if args.baselines}
+    some = f", the first {args.changed} after changes" * (args.changed < args.faces)
     return {
         "command": f"python -m app bench id-guard --data DIR --faces {args.faces}{' --baselines RUN' * bool(logs)}",
         "seed": args.seed,
-        "data": "CelebA, people never trained on; LFW, one face of each identity",
+        "data": f"CelebA, people never trained on; LFW, one face of each identity{some}",
         "faces": args.faces,
         "baselines": {name: f"{log['done']} steps in {log['seconds']:,} s" for name, log in logs.items()},
         "checkpoints": [{"id": card.id, "sha256": card.sha256} for card in cards],
@@ -89,6 +91,7 @@ def add_parser(names: Any) -> None:
     parser = names.add_parser("id-guard", help="what forgers make of protected faces (Table I), on CelebA and LFW")
     parser.add_argument("--data", type=Path, required=True, help="folder with the CelebA and LFW parquet files")
     parser.add_argument("--faces", type=int, default=500, help="of each data set")
+    parser.add_argument("--changed", type=int, default=100, help="faces that meet JPEG, blur and another cut, too")
     parser.add_argument("--inpainted", type=int, default=50, help="faces whose forgeries are also inpainted")
     parser.add_argument("--baselines", type=Path, metavar="RUN", help="trainings of PG, IAP and CMUA, a folder each")
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="such as 'ID-Guard (S-II)' (without it: all)")
