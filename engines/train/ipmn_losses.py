@@ -25,7 +25,7 @@ class Weights:
 
     wemd: float = 1.0
     wext: float = 1.0
-    bs: float = 10.0
+    bs: float = 40.0
     vgg: float = 0.01
     adv: float = 0.0005
     wm: float = 1.0
