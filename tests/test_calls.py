@@ -30,7 +30,8 @@ CALL, NAMED = "/gradio_api/call/", "/gradio_api/call/v2/"
 
 def asked(endpoint: str, **values) -> str | None:
     """The fault of a call by names, the photo given."""
-    return fault(f"{NAMED}{endpoint}", {"photo": PHOTO, **values}, registry())
+    given = {"photos": [PHOTO]} if endpoint == "compare" else {"photo": PHOTO}
+    return fault(f"{NAMED}{endpoint}", {**given, **values}, registry())
 
 
 WRONG = [
@@ -77,6 +78,28 @@ WRONG = [
     ("forge", {}, "give one as `protected`"),
     ("forge", {"protected": PHOTO, "edit": "moustache"}, "No forger makes the edit"),
     ("forge", {"protected": PHOTO, "forgers": ["../stargan"]}, "`forgers` must be one of"),
+    ("compare", {"photos": None}, "give one as `photos`"),
+    ("compare", {"photos": [PHOTO, "/etc/passwd"]}, "`photos` must be a file"),
+    ("compare", {"photos": PHOTO}, "`photos` must be a list of files"),
+    ("score", {"against": [PHOTO]}, "`against` must be one file"),
+    ("compare", {"entries": "tip-im"}, "`entries` must be a list"),
+    ("compare", {"entries": {"method": "tip-im"}}, "`entries` must be a list"),
+    ("compare", {"entries": []}, "nothing to compare"),
+    ("compare", {"entries": ["tip-im:Sideways"]}, "no preset 'Sideways'"),
+    ("compare", {"entries": ["../../etc:x"]}, "no method called '../../etc'"),
+    ("compare", {"entries": [7]}, "An entry is a text such as"),
+    ("compare", {"entries": [{"method": "tip-im", "file": "x"}]}, "An entry is a text such as"),
+    ("compare", {"entries": [{"method": ["tip-im"]}]}, "`method` must be a text"),
+    ("compare", {"entries": [{"method": "tip-im", "name": "a\0b"}]}, "`name` must be a text"),
+    ("compare", {"entries": [{"method": "tip-im", "params": {"gamma": math.nan}}]}, "gamma"),
+    (
+        "compare",
+        {"entries": [{"method": "pgd", "params": {"steps": n}} for n in range(1, 26)]},
+        "too many for one board",
+    ),
+    ("compare", {"targets": ["Nobody"]}, "`targets` must be one of Grace Hopper"),
+    ("compare", {"seed": -1}, "`seed` must be a whole number"),
+    ("compare", {"far": 0.5}, "Thresholds are known"),
 ]
 
 
@@ -89,6 +112,8 @@ def test_each_wrong_wish_is_one_sentence(endpoint, values, words):
 def test_what_is_left_out_or_null_has_its_usual_value():
     assert asked("protect") is None and asked("reveal") is None and asked("forge", protected=PHOTO) is None
     assert asked("protect", seed=None, far=None, method=None, params=None, judges=None, target_photos=[]) is None
+    assert asked("compare") is None and asked("compare", entries='["pgd:Balanced"]', targets=[], seed=7) is None
+    assert asked("compare", entries=[{"method": "pgd", "params": {"steps": 2}}, "tip-im:Balanced"]) is None
     assert fault(f"{CALL}protect", {"data": [PHOTO, [gallery.HOPPER], None, "tip-im", {"steps": 3}]}, {}) is None
 
 
@@ -129,7 +154,7 @@ ANY = st.recursive(
 
 
 @settings(max_examples=150, deadline=None, database=None)
-@given(endpoint=st.sampled_from(["protect", "reveal", "erase", "forge"]), data=st.lists(ANY, max_size=18))
+@given(endpoint=st.sampled_from(["protect", "reveal", "erase", "forge", "compare"]), data=st.lists(ANY, max_size=18))
 def test_whatever_is_asked_is_answered_in_one_sentence(endpoint, data):
     said = fault(f"{CALL}{endpoint}", {"data": [PHOTO, *data]}, registry())
     assert said is None or (said.endswith(".") and "\n" not in said and "Something went wrong" not in said), said

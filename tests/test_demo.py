@@ -8,6 +8,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -287,7 +288,7 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
 
     client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/protect", "/score", "/reveal", "/erase", "/forge"], "only the endpoints are public"
+    assert list(endpoints) == ["/protect", "/score", "/reveal", "/erase", "/forge", "/compare"], "public"
     page = (ROOT / "docs" / "api.md").read_text()
     for name, endpoint in endpoints.items():
         rows = re.findall(r"^\| `(\w+)` ", page.split(f"\n## {name}\n")[1].split("\n## ")[0], re.M)
@@ -315,6 +316,12 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
     ):
         with pytest.raises(Exception, match=says):
             client.predict(**job, **change)
+    weak = {"method": "fgsm", "name": "weak", "params": {"epsilon": 2}}
+    board, found = client.predict([photo], [weak, "fgsm:Balanced"], targets=[gallery.HOPPER], api_name="/compare")
+    assert [(row["method"], row["name"]) for row in found["rows"]] == [("fgsm", "weak"), ("fgsm", "Balanced")]
+    assert found["rows"][0]["figures"]["PSNR"] > found["rows"][1]["figures"]["PSNR"] > 20
+    with zipfile.ZipFile(board) as packed:
+        assert {"table.tex", "figure.png", "files/fgsm-weak-photo1.png"} <= set(packed.namelist())
     with pytest.raises(Exception, match="no setting called"):
         client.predict(photo=photo, targets=[gallery.HOPPER], params={"step": 2}, api_name="/protect")
 

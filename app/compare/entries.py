@@ -31,6 +31,9 @@ class Entry:
         return f"{METHODS[self.method].title}, {self.name}"
 
 
+USUAL = tuple(f"{id}:Balanced" for id in ("tip-im", "dip-watermark", "pgd") if id in METHODS)
+
+
 def choices() -> list[str]:
     """Every method at every preset, as "id:preset"."""
     return [f"{id}:{preset}" for id, method in METHODS.items() for preset in method.presets]

@@ -80,6 +80,12 @@ class Line:
             return self.cells[0].error if self.cells and self.cells[0].error else "no verdict"
         return f"{sum(known)} of {len(known)} held-out judges"
 
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able; no pixels. Photos are numbered from 1."""
+        photos = [{"photo": cell.photo + 1, **cell.figures, "failed": cell.error} for cell in self.cells]
+        entry = {"method": self.entry.method, "name": self.entry.name, "params": self.entry.params}
+        return {**entry, "figures": self.figures, "still_known_by": self.verdict, "photos": photos}
+
 
 @dataclass(frozen=True)
 class Working:

@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from contextlib import closing
-from functools import wraps
-from pathlib import Path
 from typing import Any, Optional
 
 import gradio as gr
-from torch import Tensor
 
 from app import gallery
 from app import photo as photos
-from app.demo.errors import sentence
-from app.demo.session import Desk, taken
+from app.demo.api_base import checked
+from app.demo.api_boards import Boards
+from app.demo.session import taken
 from app.demo.setting_events import registered
-from app.demo.wishes import check, ids, read
+from app.demo.wishes import ids, read
 from app.erase import Erasure, erase
-from app.forge import USUAL, Wall, build, encoded
 from app.jobs import protect
 from app.making import Request
-from app.panel import Panel, panel_of
 from app.report import Result
 from app.reveal import DEFAULT_KEY, check_claim, reveal
-from app.runtime import Runtime
 from app.score import score
-from app.scoring import JobError, Person, find_person
+from app.scoring import JobError
 from app.watermarks import USUAL as WORDS
-from app.watermarks import watermark_of
 from engines.methods import method as method_of
 
 
-def checked(work: Callable[..., Any]) -> Callable[..., Any]:
-    """An endpoint whose values are checked first, None the usual ones, and whose errors are one sentence each."""
-    signature = inspect.signature(work)
-    usual = {name: one.default for name, one in signature.parameters.items() if one.default is not one.empty}
-
-    @wraps(work)
-    def done(self: Api, *values: Any, **named: Any) -> Any:
-        given = signature.bind(self, *values, **named).arguments
-        try:
-            check(work.__name__, given, self.runtime.cards)
-            return work(**{name: usual.get(name) if value is None else value for name, value in given.items()})
-        except Exception as error:
-            raise gr.Error(sentence(error), print_exception=False) from None
-
-    return done
-
-
-class Api:
+class Api(Boards):
     """The endpoints on one runtime."""
-
-    def __init__(self, runtime: Runtime, desk: Desk):
-        self.runtime, self.desk = runtime, desk
 
     @checked
     def protect(
@@ -212,46 +184,3 @@ class Api:
         expected = self._watermark(words, watermark) if words or watermark else None
         found = erase(self.runtime, Erasure(masked, method, *known, far=float(far), watermark=expected))
         return self.desk.of(request).write(found.name, found.file), found.as_dict()
-
-    @checked
-    def forge(
-        self,
-        photo: str,
-        protected: str,
-        edit: str = USUAL,
-        forgers: list[str] | None = None,
-        request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
-    ) -> tuple[str, dict[str, Any]]:
-        """Forge the largest face in a photo and in its protected version, by every forger, and compare.
-
-        Args:
-            photo: The original photo, as a file; its owner must have agreed.
-            protected: The file that a protection made of it.
-            edit: What is changed, such as blond hair.
-            forgers: Ids of the forgers; none means all that are there.
-
-        Returns:
-            The wall as one labelled picture, and a row a forger: L2-face, ID similarity, defended or not.
-        """
-        person = self._person(photo)
-        if not protected:
-            raise JobError("There is no protected file: give one as `protected`.")
-        asked = ids(forgers, "Forgers", "stargan")
-        *_, wall = build(self.runtime, person, photos.load(taken(protected)), edit, asked)
-        assert isinstance(wall, Wall)
-        return self.desk.of(request).write("larvatus-forged.png", encoded(wall)), wall.as_dict()
-
-    @staticmethod
-    def _watermark(words: str, path: str | None) -> Tensor:
-        return watermark_of(words or WORDS, photos.load(taken(path)) if path else None)
-
-    def _panel(self, surrogates: list[str], judges: list[str]) -> Panel | None:
-        """The panel that is asked for; None, where nothing is, for the method's usual one."""
-        if not surrogates and not judges:
-            return None
-        return panel_of(self.runtime.cards, surrogates, judges)
-
-    def _person(self, path: str) -> Person:
-        if not path:
-            raise JobError("There is no photo: give one as `photo`.")
-        return find_person(self.runtime, Path(path).name, taken(path))

@@ -11,7 +11,8 @@ from app.demo.errors import sentence
 from app.demo.wishes import CHECKS, Cards, check
 
 NAMED = re.compile(r"^(?:/gradio_api)?/(?:call|run|api)/(v2/)?(\w+)/?$")
-FILES = {"photo", "reference", "watermark", "original", "protected", "against", "target_photos"}
+LISTS = {"target_photos", "photos"}
+FILES = {"photo", "reference", "watermark", "original", "protected", "against", *LISTS}
 NO_LIST = "Send the values as a list called `data`, in the order of the endpoint's parameters."
 
 
@@ -47,6 +48,8 @@ def _files(names: dict[str, bool], given: dict[str, Any]) -> str | None:
         value = given.get(name)
         if value is None and names[name]:
             return f"There is no photo: give one as `{name}`."
+        if value is not None and isinstance(value, list) != (name in LISTS):
+            return f"`{name}` must be {'a list of files' if name in LISTS else 'one file'}."
         for one in value if isinstance(value, list) else [value]:
             if one is not None and not (isinstance(one, dict) and one.get("path")):
                 return f"`{name}` must be a file: upload it first, and send what the upload returns."

@@ -9,12 +9,11 @@ from typing import Any
 import gradio as gr
 
 from app.compare import entries, threats
-from app.compare.entries import STEPS, choices, swept
+from app.compare.entries import STEPS, USUAL, choices, swept
 from app.compare.tradeoff import natural
 from app.demo.protect import CONSENT, dropzone
 from engines.methods import METHODS
 
-USUAL = tuple(f"{id}:Balanced" for id in ("tip-im", "dip-watermark", "pgd") if id in METHODS)
 SCRIPT = (Path(__file__).parent / "compare.js").read_text()
 INTRO = "One photo, several methods: choose them on the left, and see what each hides and what it costs in looks."
 THREAT = "What worries you? Papers claim to help against some threats and not against others."

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from app import gallery
+from app.compare.entries import USUAL as ENTRIES
 from app.demo.api import Api
 from app.demo.session import Desk
 from app.demo.wishes import FORMATS
@@ -27,7 +28,7 @@ def add(runtime: Runtime, desk: Desk) -> None:
     """Add the endpoints to the Blocks being built; nothing of it is seen on the page."""
     endpoints = Api(runtime, desk)
     with gr.Column(visible=False):
-        for draw in (_protect, _score, _reveal, _erase, _forge):
+        for draw in (_protect, _score, _reveal, _erase, _forge, _compare):
             draw(endpoints)
 
 
@@ -90,9 +91,7 @@ def _erase(endpoints: Api) -> None:
     asked = [
         gr.File(label="photo: the masked photo"),
         gr.Dropdown(able, value=able[0], label="method: id of the method that masked it"),
-        gr.Textbox(
-            "", label="restorer: by whom it is taken off; none means by whom the file names"
-        ),
+        gr.Textbox("", label="restorer: by whom it is taken off; none means by whom the file names"),
         gr.File(label="original: the photo before it was masked, to compare with"),
         gr.File(label="reference: another photo of the person, to compare with"),
         gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
@@ -118,3 +117,18 @@ def _forge(endpoints: Api) -> None:
         gr.JSON(label="a row a forger: L2-face, ID similarity, defended or not"),
     ]
     gr.Button("Forge").click(endpoints.forge, asked, outputs, api_name="forge", **HEAVY)
+
+
+def _compare(endpoints: Api) -> None:
+    asked = [
+        gr.File(file_count="multiple", label="photos: the photos, the largest face of each"),
+        gr.JSON(value=list(ENTRIES), label="entries: texts method:preset, or objects with method, params and a name"),
+        gr.CheckboxGroup(list(gallery.NAMES), value=[], label="targets: names of built-in faces"),
+        gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
+        gr.Number(0, label="seed: the same one gives the same files"),
+    ]
+    outputs = [
+        gr.File(label="all files, tables and the figure, as a ZIP"),
+        gr.JSON(label="a row an entry: means, verdict, each photo"),
+    ]
+    gr.Button("Compare").click(endpoints.compare, asked, outputs, api_name="compare", **HEAVY)

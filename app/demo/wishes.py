@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app import gallery
+from app.compare.entries import USUAL as USUAL_ENTRIES
+from app.compare.entries import Entry, checked, named
 from app.erase import erasable
 from app.forge import ALL_EDITS, USUAL
 from app.panel import PanelError
@@ -73,12 +75,39 @@ def ids(given: Any, what: str = "Surrogates and judges", one: str = "sface") -> 
     return list(given or [])
 
 
+def entries_of(given: Any) -> tuple[Entry, ...]:
+    """What is to be compared: texts "method:preset", or objects with `method`, `params` and a `name`.
+
+    Raises ParamError, MethodError, JobError.
+    """
+    try:
+        asked = json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, list):
+        raise ParamError(f'`entries` must be a list such as ["{USUAL_ENTRIES[0]}"].')
+    return checked([named(one) if isinstance(one, str) else _entry(one) for one in asked])
+
+
+def _entry(given: Any) -> Entry:
+    if not isinstance(given, dict) or not given.keys() <= {"method", "name", "params"} or "method" not in given:
+        raise ParamError(
+            "An entry is a text such as tip-im:Balanced, or an object with `method`, `params` and a `name`."
+        )
+    params = read(given.get("params"))
+    settings = ", ".join(f"{key} {value}" for key, value in params.items())[:LONGEST]
+    name = given.get("name") or settings or "as published"
+    text("method", given["method"])
+    text("name", name)
+    method_of(given["method"])
+    return Entry(given["method"], name, params)
+
+
 def _protect(wishes: Mapping[str, Any], cards: Cards) -> None:
     method_of(wishes.get("method", "tip-im")).Params.read(read(wishes.get("params")))
-    for name in ids(wishes.get("targets"), "Targets", gallery.HOPPER):
-        choice("targets", name, tuple(gallery.NAMES))
+    _targets(wishes)
     choice("format", wishes.get("format", FORMATS[0]), FORMATS)
-    number("seed", wishes.get("seed", 0), 0, SEEDS, whole=True)
+    _seed(wishes)
     number("quality", wishes.get("quality", 95), 1, 100, whole=True)
     _far(wishes)
     _recognisers((*ids(wishes.get("surrogates")), *ids(wishes.get("judges"))), cards)
@@ -105,6 +134,22 @@ def _forge(wishes: Mapping[str, Any], cards: Cards) -> None:
         choice("forgers", id, manipulate.available())
 
 
+def _compare(wishes: Mapping[str, Any], cards: Cards) -> None:
+    entries_of(wishes.get("entries", list(USUAL_ENTRIES)))
+    _targets(wishes)
+    _seed(wishes)
+    _far(wishes)
+
+
+def _targets(wishes: Mapping[str, Any]) -> None:
+    for name in ids(wishes.get("targets"), "Targets", gallery.HOPPER):
+        choice("targets", name, tuple(gallery.NAMES))
+
+
+def _seed(wishes: Mapping[str, Any]) -> None:
+    number("seed", wishes.get("seed", 0), 0, SEEDS, whole=True)
+
+
 def _recognisers(asked: Sequence[str], cards: Cards) -> None:
     known = [card.id for card in cards.values() if card.kind == "recogniser"]
     if strange := next((id for id in asked if id not in known), None):
@@ -122,5 +167,6 @@ CHECKS: dict[str, Callable[[Mapping[str, Any], Cards], None]] = {
     "reveal": _reveal,
     "erase": _erase,
     "forge": _forge,
+    "compare": _compare,
 }
 TEXTS = {"method", "format", "identity", "key", "words", "claim", "restorer", "edit"}

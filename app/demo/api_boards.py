@@ -1,0 +1,81 @@
+"""The endpoints whose answer is a board of pictures: the wall of forgeries, and methods beside each other."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import gradio as gr
+
+from app import gallery
+from app.compare.archive import archive
+from app.compare.entries import USUAL as ENTRIES
+from app.compare.job import Cell, Comparison, compare, lines
+from app.demo.api_base import Base, checked
+from app.demo.session import taken
+from app.demo.wishes import entries_of, ids
+from app.forge import USUAL, Wall, build, encoded
+from app.photo import load
+from app.scoring import JobError
+
+
+class Boards(Base):
+    """`forge` and `compare`."""
+
+    @checked
+    def forge(
+        self,
+        photo: str,
+        protected: str,
+        edit: str = USUAL,
+        forgers: list[str] | None = None,
+        request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
+    ) -> tuple[str, dict[str, Any]]:
+        """Forge the largest face in a photo and in its protected version, by every forger, and compare.
+
+        Args:
+            photo: The original photo, as a file; its owner must have agreed.
+            protected: The file that a protection made of it.
+            edit: What is changed, such as blond hair.
+            forgers: Ids of the forgers; none means all that are there.
+
+        Returns:
+            The wall as one labelled picture, and a row a forger: L2-face, ID similarity, defended or not.
+        """
+        person = self._person(photo)
+        if not protected:
+            raise JobError("There is no protected file: give one as `protected`.")
+        asked = ids(forgers, "Forgers", "stargan")
+        *_, wall = build(self.runtime, person, load(taken(protected)), edit, asked)
+        assert isinstance(wall, Wall)
+        return self.desk.of(request).write("larvatus-forged.png", encoded(wall)), wall.as_dict()
+
+    @checked
+    def compare(
+        self,
+        photos: list[str],
+        entries: Any = None,
+        targets: list[str] | None = None,
+        far: float = 0.01,
+        seed: float = 0,
+        request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
+    ) -> tuple[str, dict[str, Any]]:
+        """Put methods and settings side by side on the same photos.
+
+        Args:
+            photos: The photos, as files; the largest face of each counts.
+            entries: What is compared: texts such as tip-im:Balanced, or objects with `method`, `params` and a `name`.
+            targets: Names of built-in faces for methods that need one; none means one that is not the person.
+            far: False-acceptance rate of the thresholds: 0.01 or 0.001.
+            seed: The seed; the same one gives the same files.
+
+        Returns:
+            A ZIP of all files with provenance, tables and the figure; and a row an entry: means, verdict, each photo.
+        """
+        asked = entries_of(list(ENTRIES) if entries is None else entries)
+        people = tuple(self._person(path, "photos") for path in photos or ())
+        towards = tuple(gallery.person(self.runtime, name) for name in targets or ())
+        session = self.desk.of(request)
+        job = Comparison(people, asked, towards, far=float(far), seed=int(seed), identities=session.identities)
+        cells = [item for item in compare(self.runtime, job) if isinstance(item, Cell)]
+        board = lines(asked, cells)
+        return session.write("larvatus-compare.zip", archive(board)), {"rows": [line.as_dict() for line in board]}
