@@ -39,6 +39,7 @@ SOURCES = {
     "frbench": "FRBench",
 }
 FARS = (0.01, 0.001)
+HIDDEN = "(x_p, x'_p)"  # what is hidden, and what comes back: a row of a table of IPMN
 UNLISTED = (
     '<p class="lv-caption">FRBench is installed, and its recognisers are listed here once '
     "<code>python -m app weights pull frbench</code> has fetched its list.</p>"
@@ -153,6 +154,10 @@ def measured(card: Checkpoint) -> str:
         words = "defended, mean of the forgers: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
     elif masks := {name: row for name, row in found.items() if name in TARGETS}:
         words = "; ".join(f"towards {name}: {_led(row)}" for name, row in masks.items())
+    elif "Tables 2 and 7" in found:
+        words = f"gives a hidden face back at {found['Tables 2 and 7'][HIDDEN]['PSNR']:.1f} dB"
+        if shares := [row["SR_E"] for row in found.get("Table 3", {}).values()]:
+            words += f"; its watermark is read in {min(shares):.0%} of files"
     elif "face" in found:
         words = f"mean IoU over the face {found['face']:.2f}"
     return _two(words, f"on {found['data']}") if words else "not measured"

@@ -35,7 +35,8 @@ def settings(view: View, controls: Controls, method: str, params: dict[str, Any]
     """Method, summary, presets and knobs, at `params` or at the paper's defaults."""
     chosen = METHODS[method]
     knobs = dict(zip(controls.components, controls.updates(method, params), strict=True))
-    preset = gr.update(choices=list(chosen.presets), value=preset_of(method, params or {}))
+    presets = list(chosen.presets)
+    preset = gr.update(choices=presets, value=preset_of(method, params or {}), visible=len(presets) > 1)
     folds = {
         view.target_fold: gr.update(visible="targets" in chosen.needs),
         view.identity_fold: gr.update(visible="message" in chosen.needs),

@@ -76,8 +76,8 @@ def embedding(marked: Tensor, mask: Tensor, features: Network, critic: Network, 
 def reconstruction(found: Tensor, watermark: Tensor, colour: float = 1.0) -> Tensor:
     """ℓ_wm, Eq. 16; `found` is R(x_wm).
 
-    Ours: what sets a pixel's channels apart counts `colour` times. Counted once, 4,000 steps learned to read a
-    watermark's lightness and none of its colours; five times, 500 steps read both.
+    Ours: what sets a pixel's channels apart counts `colour` times. Counted once, R read hardly any colour after 4,000
+    steps (NC 0.94 on people never seen); five times, with purer colours drawn, NC was 0.97 after 800.
     """
     missed = found.float() - watermark.float()
     apart = missed - missed.mean(1, keepdim=True)
