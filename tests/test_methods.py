@@ -129,8 +129,8 @@ def test_projection_onto_both_balls():
 
 
 def test_methods_raise_the_gain_on_a_real_network(runtime, astronaut, hopper):
-    """Real faces, real SFace: every iterative method brings the face nearer to the target than to its owner."""
-    member = runtime.recogniser("sface")
+    """Real faces, a real network: every iterative method brings the face nearer to the target than to its owner."""
+    member = runtime.recogniser("compact-vgg")
     own, target = astronaut.crop(member).pixels, hopper.crop(member).pixels
     with torch.no_grad():
         row_own, row_target = member.embed(own), member.embed(target)
@@ -143,7 +143,7 @@ def test_methods_raise_the_gain_on_a_real_network(runtime, astronaut, hopper):
 
 def test_gamma_buys_naturalness(runtime, astronaut, hopper):
     """Table 5's direction: with γ the same number of steps gives a higher PSNR and SSIM and a lower MMD."""
-    member = runtime.recogniser("sface")
+    member = runtime.recogniser("compact-vgg")
     pixels = torch.cat([astronaut.crop(member).pixels, hopper.crop(member).pixels])
     scene = Scene([member], pixels.flip(0).flip(3))
     figures = []
