@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import time
-import urllib.error
-import urllib.request
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +12,6 @@ import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
-from serving import registry_of, serving
 
 from app import gallery, plots
 from app.demo import faces, panel, protect, restore, scoreboard
@@ -272,98 +267,7 @@ def test_sessions_are_apart_and_forgotten(tab):
     assert not mine.folder.exists() and tab.desk.of(VISITOR) is not mine
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """The real app in a process of its own, with two recognisers."""
-    with serving(example=False, **registry_of(tmp_path_factory.mktemp("weights"), "sface", "dlib-resnet")) as url:
-        yield url
-
-
-def test_the_app_says_that_it_is_well(address):
-    assert json.load(urllib.request.urlopen(f"{address}/health", timeout=20))["status"] == "ok"
-
-
-def test_the_api_protects_and_names_its_parameters(address, tmp_path):
-    from gradio_client import Client, handle_file
-
-    client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
-    endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/protect", "/score", "/reveal", "/erase", "/forge", "/compare"], "public"
-    page = (ROOT / "docs" / "api.md").read_text()
-    for name, endpoint in endpoints.items():
-        rows = re.findall(r"^\| `(\w+)` ", page.split(f"\n## {name}\n")[1].split("\n## ")[0], re.M)
-        assert rows == [part["parameter_name"] for part in endpoint["parameters"]], name
-    photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
-    file, report = client.predict(
-        photo=photo, targets=[gallery.HOPPER], params={"steps": 2}, seed=3, api_name="/protect"
-    )
-    assert Path(file).read_bytes().startswith(b"\x89PNG") and Path(file).name == report["file"]
-    assert report["provenance"]["provenance"]["seed"] == 3 and report["rows"][0]["recogniser"]
-    scored = client.predict(handle_file(file), photo, judges=["sface", "dlib-resnet"], api_name="/score")
-    assert [(row["recogniser"], row["role"]) for row in scored["rows"]] == [
-        ("sface", "surrogate"),
-        ("dlib-resnet", "judge"),
-    ]
-    assert scored["verdict"]
-    job = {"photo": photo, "targets": [gallery.HOPPER], "params": {"steps": 2}, "api_name": "/protect"}
-    _, report = client.predict(**job, surrogates=["sface"], judges=["dlib-resnet"])
-    roles = [(row["recogniser"], row["role"]) for row in report["rows"]]
-    assert roles == [("sface", "surrogate"), ("dlib-resnet", "judge")]
-    for change, says in (
-        ({"surrogates": ["dlib-resnet"]}, "held-out judge"),
-        ({"judges": ["nosuch"]}, "no recogniser called"),
-        ({"judges": "sface"}, "lists of ids"),
-    ):
-        with pytest.raises(Exception, match=says):
-            client.predict(**job, **change)
-    weak = {"method": "fgsm", "name": "weak", "params": {"epsilon": 2}}
-    board, found = client.predict([photo], [weak, "fgsm:Balanced"], targets=[gallery.HOPPER], api_name="/compare")
-    assert [(row["method"], row["name"]) for row in found["rows"]] == [("fgsm", "weak"), ("fgsm", "Balanced")]
-    assert found["rows"][0]["figures"]["PSNR"] > found["rows"][1]["figures"]["PSNR"] > 20
-    with zipfile.ZipFile(board) as packed:
-        assert {"table.tex", "figure.png", "files/fgsm-weak-photo1.png"} <= set(packed.namelist())
-    with pytest.raises(Exception, match="no setting called"):
-        client.predict(photo=photo, targets=[gallery.HOPPER], params={"step": 2}, api_name="/protect")
-
-
-@pytest.mark.parametrize("path", ["http://169.254.169.254/latest/", "https://example.org/a.png", "/etc/passwd"])
-def test_the_api_fetches_no_address_and_reads_no_other_path(address, path):
-    event = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
-    asked = urllib.request.Request(f"{address}/gradio_api/call/reveal", json.dumps(event).encode())
-    asked.add_header("Content-Type", "application/json")
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(asked, timeout=20)
-    assert caught.value.code == 400 and "upload it first" in json.load(caught.value)["detail"]
-
-
-def test_a_wish_that_cannot_be_is_refused_before_it_waits_in_line(address):
-    event = {"data": [None, [], [], "../../etc/passwd"]}
-    asked = urllib.request.Request(f"{address}/gradio_api/call/protect", json.dumps(event).encode())
-    asked.add_header("Content-Type", "application/json")
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(asked, timeout=20)
-    assert caught.value.code == 400 and json.load(caught.value)["detail"].startswith("There is no photo")
-
-
 def test_manual_box_outside_is_refused(runtime):
     sitter = faces.look(runtime, "x", gallery.portrait(gallery.COLLINS))
     with pytest.raises(JobError):
         faces.clicked(runtime, faces.replace(sitter, boxing=True, corner=(0.0, 0.0)), 2, 2)
-
-
-def test_a_client_of_the_api_fetches_its_own_files_and_nobody_elses(address, tmp_path):
-    from gradio_client import Client, handle_file
-
-    one, two = (Client(address, verbose=False, download_files=False) for _ in range(2))
-    photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
-    file, _ = one.predict(photo=photo, method="fgsm", targets=[gallery.HOPPER], api_name="/protect")
-    url = f"{address}/gradio_api/file={file['path']}"
-
-    def answer(**cookies: str) -> int:
-        asked = urllib.request.Request(url, headers={"Cookie": "; ".join("=".join(pair) for pair in cookies.items())})
-        try:
-            return urllib.request.urlopen(asked, timeout=20).status
-        except urllib.error.HTTPError as error:
-            return error.code
-
-    assert (answer(**one.cookies), answer(**two.cookies), answer()) == (200, 404, 404)

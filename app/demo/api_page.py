@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import re
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 from gradio.utils import get_function_description
 
 from app.demo.api import Api
-from app.demo.calls import FILES
+from app.demo.calls import kind
 from app.demo.wishes import CHECKS
 from engines.methods import METHODS
 from engines.params import Knob
@@ -19,13 +18,13 @@ HEAD = """# The API
 Written by `make api` from the endpoints' own descriptions; a test fails when it is stale. An example in Python is in
 the [README](../README.md#from-a-program). Over HTTP send the values in this order as `data` to
 `/gradio_api/call/NAME`, or by name to `/gradio_api/call/v2/NAME`; files are uploaded first. What cannot be is refused
-with 400 and `{"detail": one sentence}`. `/erase` is there where a method is that can be taken back.
+with 400 and `{"detail": one sentence}`. `/erase` is there where a method is that can be taken back. Assistants find
+the same as tools of the Model Context Protocol at `/mcp`, where files are texts in base64.
 """
 SETTINGS = """## Settings
 
 What `params` of `/protect` may hold, by method; what is left out has the usual value.
 """
-PLAIN = {"str": "text", "float": "number", "list[str]": "list of texts", "Any": "object or JSON text"}
 
 
 def page() -> str:
@@ -66,14 +65,6 @@ def reach(knob: Knob) -> str:
     if knob.low == knob.high:
         return f"{knob.low:g}{unit}"
     return f"{knob.low:g} to {knob.high:g}{unit}" + (", whole" if knob.kind is int else "")
-
-
-def kind(name: str, hint: Any) -> str:
-    """A parameter's type in plain words."""
-    if name in FILES:
-        return "list of files" if "list" in str(hint) else "file"
-    plain = re.sub(r"typing\.|\s*\|\s*None", "", hint.__name__ if isinstance(hint, type) else str(hint))
-    return PLAIN[plain]
 
 
 def usual(parameter: inspect.Parameter) -> str:

@@ -27,6 +27,7 @@ from app.demo.room import room
 from app.demo.session import Desk
 from app.demo.setting_events import SettingEvents
 from app.demo.theme import CSS, theme
+from app.demo.tools import Tools
 from app.demo.visitor import Visitors
 from app.demo.vitals import Vitals
 from app.runtime import Runtime
@@ -99,6 +100,7 @@ def launch_options(demo: gr.Blocks, runtime: Runtime) -> dict[str, Any]:
         Middleware(Vitals, demo=demo, runtime=runtime),
         Middleware(Visitors, root=room()),
         Middleware(Asked, root=room(), fault=lambda path, event: fault(path, event, runtime.cards)),
+        Middleware(Tools),
     ]
     return {
         "app_kwargs": {"middleware": guards},

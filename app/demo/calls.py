@@ -13,6 +13,7 @@ from app.demo.wishes import CHECKS, Cards, check
 NAMED = re.compile(r"^(?:/gradio_api)?/(?:call|run|api)/(v2/)?(\w+)/?$")
 LISTS = {"target_photos", "photos"}
 FILES = {"photo", "reference", "watermark", "original", "protected", "against", *LISTS}
+PLAIN = {"str": "text", "float": "number", "list[str]": "list of texts", "Any": "object or JSON text"}
 NO_LIST = "Send the values as a list called `data`, in the order of the endpoint's parameters."
 
 
@@ -54,3 +55,11 @@ def _files(names: dict[str, bool], given: dict[str, Any]) -> str | None:
             if one is not None and not (isinstance(one, dict) and one.get("path")):
                 return f"`{name}` must be a file: upload it first, and send what the upload returns."
     return None
+
+
+def kind(name: str, hint: Any) -> str:
+    """A parameter's type in plain words."""
+    if name in FILES:
+        return "list of files" if "list" in str(hint) else "file"
+    plain = re.sub(r"typing\.|\s*\|\s*None", "", hint.__name__ if isinstance(hint, type) else str(hint))
+    return PLAIN[plain]

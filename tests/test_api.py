@@ -1,0 +1,200 @@
+"""The real app, asked by programs: its endpoints, and the same as tools for assistants."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import anyio
+import pytest
+from gradio_client import Client, handle_file
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+from PIL import Image
+from serving import ROOT, registry_of, serving
+
+from app import gallery
+from app.demo import tools
+from app.demo.wishes import CHECKS
+
+
+def put(folder: Path, data: bytes) -> Path:
+    """A file of its own."""
+    path = folder / "photo.png"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """The real app in a process of its own, with two recognisers."""
+    with serving(example=False, **registry_of(tmp_path_factory.mktemp("weights"), "sface", "dlib-resnet")) as url:
+        yield url
+
+
+def test_the_app_says_that_it_is_well(address):
+    assert json.load(urllib.request.urlopen(f"{address}/health", timeout=20))["status"] == "ok"
+
+
+def test_the_api_protects_and_names_its_parameters(address, tmp_path):
+    client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(endpoints) == ["/protect", "/score", "/reveal", "/erase", "/forge", "/compare"], "public"
+    page = (ROOT / "docs" / "api.md").read_text()
+    for name, endpoint in endpoints.items():
+        rows = re.findall(r"^\| `(\w+)` ", page.split(f"\n## {name}\n")[1].split("\n## ")[0], re.M)
+        assert rows == [part["parameter_name"] for part in endpoint["parameters"]], name
+    photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
+    file, report = client.predict(
+        photo=photo, targets=[gallery.HOPPER], params={"steps": 2}, seed=3, api_name="/protect"
+    )
+    assert Path(file).read_bytes().startswith(b"\x89PNG") and Path(file).name == report["file"]
+    assert report["provenance"]["provenance"]["seed"] == 3 and report["rows"][0]["recogniser"]
+    scored = client.predict(handle_file(file), photo, judges=["sface", "dlib-resnet"], api_name="/score")
+    assert [(row["recogniser"], row["role"]) for row in scored["rows"]] == [
+        ("sface", "surrogate"),
+        ("dlib-resnet", "judge"),
+    ]
+    assert scored["verdict"]
+    job = {"photo": photo, "targets": [gallery.HOPPER], "params": {"steps": 2}, "api_name": "/protect"}
+    _, report = client.predict(**job, surrogates=["sface"], judges=["dlib-resnet"])
+    roles = [(row["recogniser"], row["role"]) for row in report["rows"]]
+    assert roles == [("sface", "surrogate"), ("dlib-resnet", "judge")]
+    for change, says in (
+        ({"surrogates": ["dlib-resnet"]}, "held-out judge"),
+        ({"judges": ["nosuch"]}, "no recogniser called"),
+        ({"judges": "sface"}, "lists of ids"),
+    ):
+        with pytest.raises(Exception, match=says):
+            client.predict(**job, **change)
+    weak = {"method": "fgsm", "name": "weak", "params": {"epsilon": 2}}
+    board, found = client.predict([photo], [weak, "fgsm:Balanced"], targets=[gallery.HOPPER], api_name="/compare")
+    assert [(row["method"], row["name"]) for row in found["rows"]] == [("fgsm", "weak"), ("fgsm", "Balanced")]
+    assert found["rows"][0]["figures"]["PSNR"] > found["rows"][1]["figures"]["PSNR"] > 20
+    with zipfile.ZipFile(board) as packed:
+        assert {"table.tex", "figure.png", "files/fgsm-weak-photo1.png"} <= set(packed.namelist())
+    with pytest.raises(Exception, match="no setting called"):
+        client.predict(photo=photo, targets=[gallery.HOPPER], params={"step": 2}, api_name="/protect")
+
+
+@pytest.mark.parametrize("path", ["http://169.254.169.254/latest/", "https://example.org/a.png", "/etc/passwd"])
+def test_the_api_fetches_no_address_and_reads_no_other_path(address, path):
+    event = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    asked = urllib.request.Request(f"{address}/gradio_api/call/reveal", json.dumps(event).encode())
+    asked.add_header("Content-Type", "application/json")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked, timeout=20)
+    assert caught.value.code == 400 and "upload it first" in json.load(caught.value)["detail"]
+
+
+def test_a_wish_that_cannot_be_is_refused_before_it_waits_in_line(address):
+    event = {"data": [None, [], [], "../../etc/passwd"]}
+    asked = urllib.request.Request(f"{address}/gradio_api/call/protect", json.dumps(event).encode())
+    asked.add_header("Content-Type", "application/json")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked, timeout=20)
+    assert caught.value.code == 400 and json.load(caught.value)["detail"].startswith("There is no photo")
+
+
+def test_a_client_of_the_api_fetches_its_own_files_and_nobody_elses(address, tmp_path):
+    one, two = (Client(address, verbose=False, download_files=False) for _ in range(2))
+    photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
+    file, _ = one.predict(photo=photo, method="fgsm", targets=[gallery.HOPPER], api_name="/protect")
+    url = f"{address}/gradio_api/file={file['path']}"
+
+    def answer(**cookies: str) -> int:
+        asked = urllib.request.Request(url, headers={"Cookie": "; ".join("=".join(pair) for pair in cookies.items())})
+        try:
+            return urllib.request.urlopen(asked, timeout=20).status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert (answer(**one.cookies), answer(**two.cookies), answer()) == (200, 404, 404)
+
+
+# assistants
+
+
+@pytest.fixture(scope="module")
+def face():
+    return base64.b64encode(gallery.portrait(gallery.COLLINS)).decode()
+
+
+def told(address, *calls):
+    """The tools, and what each call is answered."""
+
+    async def work():
+        async with (
+            streamablehttp_client(f"{address}{tools.PATH}") as (read, write, _),
+            ClientSession(read, write) as one,
+        ):
+            await one.initialize()
+            return (await one.list_tools()).tools, [await one.call_tool(name, values) for name, values in calls]
+
+    return anyio.run(work)
+
+
+def test_an_assistant_protects_a_photo_and_scores_what_came_back(address, face):
+    asked = {"photo": face, "method": "fgsm", "targets": [gallery.HOPPER], "params": {"epsilon": 8}}
+    found, [made] = told(address, ("protect", asked))
+    assert [tool.name for tool in found] == list(CHECKS) and not made.isError
+    picture, report = made.content
+    assert picture.mimeType == "image/png" and Image.open(io.BytesIO(base64.b64decode(picture.data))).format == "PNG"
+    assert json.loads(report.text)["provenance"]["provenance"]["method"] == "fgsm"
+    _, [scored] = told(address, ("score", {"photo": picture.data, "against": f"data:image/png;base64,{face}"}))
+    rows = json.loads(scored.content[0].text)["rows"]
+    assert {row["recogniser"] for row in rows} == {"sface", "dlib-resnet"}
+
+
+def test_a_board_comes_as_a_file(address, face):
+    _, [board] = told(
+        address, ("compare", {"photos": [face], "entries": ["fgsm:Balanced"], "targets": [gallery.HOPPER]})
+    )
+    assert base64.b64decode(board.content[0].resource.blob).startswith(b"PK") and not board.isError
+    assert json.loads(board.content[1].text)["rows"][0]["method"] == "fgsm"
+
+
+WRONG = [
+    ("nosuch", {}, "no tool called 'nosuch'"),
+    ("protect", {}, "There is no photo: give one as `photo`"),
+    ("protect", {"photo": "http://169.254.169.254/latest/"}, "`photo` must be a picture file in base64"),
+    ("protect", {"photo": "/etc/passwd#"}, "`photo` must be a picture file in base64"),
+    ("protect", {"photo": {"path": "/etc/passwd"}}, "`photo` must be a picture file in base64"),
+    ("protect", {"photo": "é"}, "`photo` must be a picture file in base64"),
+    ("protect", {"photo": "aGVsbG8=", "method": "../x"}, "no method called '../x'"),
+    ("protect", {"photo": "aGVsbG8=", "nosuch": 1}, "no parameter 'nosuch'"),
+    ("protect", {"photo": "aGVsbG8=", "seed": "x"}, "`seed` must be a whole number"),
+    ("protect", {"photo": "aGVsbG8="}, "not a picture that can be read"),
+    ("compare", {"photos": "aGVsbG8="}, "`photos` must be a list"),
+]
+
+
+def test_what_is_wrong_is_one_sentence(address):
+    _, answers = told(address, *[(name, values) for name, values, _ in WRONG])
+    for (name, values, words), answer in zip(WRONG, answers, strict=True):
+        said = answer.content[0].text
+        assert answer.isError and words in said and "\n" not in said and "Traceback" not in said, (name, values, said)
+
+
+def test_every_parameter_is_described():
+    for tool in map(tools.tool, CHECKS):
+        assert tool.description and tool.inputSchema["required"]
+        for name, one in tool.inputSchema["properties"].items():
+            assert one["description"].endswith("."), (tool.name, name)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "status"), [("GET", None, 405), ("DELETE", None, 405), ("POST", b"{", 400)]
+)
+def test_other_ways_to_ask_are_refused(address, method, body, status):
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    asked = urllib.request.Request(f"{address}{tools.PATH}", body, headers, method=method)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(asked, timeout=20)
+    assert caught.value.code == status
