@@ -20,7 +20,7 @@ from app.compare import entries, tables, threats, tradeoff
 from app.compare.archive import archive
 from app.compare.columns import BY_NAME, is_best, ordered, there
 from app.compare.entries import Entry
-from app.compare.figure import encoded, figure, pictures
+from app.compare.figure import drawn, encoded, figure, pictures
 from app.compare.job import Cell, Comparison, Line, Working, compare, lines, request
 from app.compare.likeness import likeness
 from app.demo import board
@@ -167,12 +167,13 @@ def test_the_front_is_what_nothing_beats_in_both():
 
 def test_the_figure_and_the_archive_hold_everything(cells):
     rows = lines((FAST, WEAK), cells)
-    image = Image.open(io.BytesIO(encoded(figure(rows), "png")))
-    assert image.width > 1200 and abs(image.info["dpi"][0] - 300) < 1
-    assert encoded(figure(rows), "pdf").startswith(b"%PDF")
+    made = drawn(rows)
+    image = Image.open(io.BytesIO(made["png"]))
+    assert image.width > 1200 and abs(image.info["dpi"][0] - 300) < 1 and made["pdf"].startswith(b"%PDF")
     with pytest.raises(ValueError, match="png or pdf"):
         encoded(figure(rows), "svg")
-    packed = zipfile.ZipFile(io.BytesIO(archive(rows)))
+    packed = zipfile.ZipFile(io.BytesIO(archive(rows, made)))
+    assert packed.read("figure.png") == made["png"]
     names = set(packed.namelist())
     assert {"figures.csv", "table.tex", "table.md", "figure.png", "figure.pdf"} <= names
     files = sorted(name for name in names if name.endswith(".png") and name.startswith("files/"))

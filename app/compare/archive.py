@@ -7,11 +7,10 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.compare import tables
 from app.compare.columns import COLUMNS
-from app.compare.figure import encoded, figure
 from app.compare.job import Line
 
 
@@ -21,8 +20,8 @@ def name_of(line: Line, photo: int) -> str:
     return f"{plain}-photo{photo + 1}"
 
 
-def archive(lines: Sequence[Line], photo: int = 0) -> bytes:
-    """The ZIP; the figure shows the photo of that number. No uploaded file's name is in it."""
+def archive(lines: Sequence[Line], figures: Mapping[str, bytes]) -> bytes:
+    """The ZIP, with the files of the figure by format (`figure.drawn`). No uploaded file's name is in it."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for line in lines:
@@ -34,8 +33,8 @@ def archive(lines: Sequence[Line], photo: int = 0) -> bytes:
         packed.writestr("figures.csv", _csv(lines))
         packed.writestr("table.tex", tables.latex(lines))
         packed.writestr("table.md", tables.markdown(lines))
-        packed.writestr("figure.png", encoded(figure(lines, photo), "png"))
-        packed.writestr("figure.pdf", encoded(figure(lines, photo), "pdf"))
+        for format, data in figures.items():
+            packed.writestr(f"figure.{format}", data)
     return file.getvalue()
 
 

@@ -62,12 +62,18 @@ def _face(axes: object, picture: np.ndarray | None, above: str, beside: str) -> 
     axes.set_yticks([])  # type: ignore[attr-defined]
     axes.set_frame_on(False)  # type: ignore[attr-defined]
     if picture is not None:
-        axes.imshow(picture, interpolation="lanczos")  # type: ignore[attr-defined]
+        axes.imshow(picture, interpolation="bicubic")  # type: ignore[attr-defined]
     if above:
         axes.set_title(above, fontsize=8, pad=3)  # type: ignore[attr-defined]
     if beside:
         words = beside.replace(", ", ",\n")
         axes.set_ylabel(words, fontsize=8, rotation=0, ha="right", va="center", labelpad=4)  # type: ignore[attr-defined]
+
+
+def drawn(lines: Sequence[Line], photo: int = 0) -> dict[str, bytes]:
+    """The figure as a file of each of FORMATS."""
+    made = figure(lines, photo)
+    return {format: encoded(made, format) for format in FORMATS}
 
 
 def encoded(made: Figure, format: str) -> bytes:

@@ -9,6 +9,7 @@ import gradio as gr
 from app import gallery
 from app.compare.archive import archive
 from app.compare.entries import USUAL as ENTRIES
+from app.compare.figure import drawn
 from app.compare.job import Cell, Comparison, compare, lines
 from app.demo.api_base import Base, checked
 from app.demo.session import taken
@@ -78,4 +79,5 @@ class Boards(Base):
         job = Comparison(people, asked, towards, far=float(far), seed=int(seed), identities=session.identities)
         cells = [item for item in compare(self.runtime, job) if isinstance(item, Cell)]
         board = lines(asked, cells)
-        return session.write("larvatus-compare.zip", archive(board)), {"rows": [line.as_dict() for line in board]}
+        packed = archive(board, drawn(board))
+        return session.write("larvatus-compare.zip", packed), {"rows": [line.as_dict() for line in board]}

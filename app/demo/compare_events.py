@@ -15,7 +15,7 @@ from app import gallery, to_study
 from app.compare import entries, tables
 from app.compare.archive import archive
 from app.compare.entries import Entry, Link
-from app.compare.figure import encoded, figure
+from app.compare.figure import drawn
 from app.compare.job import Cell, Comparison, Line, Working, compare, lines
 from app.compare.threats import suited
 from app.compare.tradeoff import tradeoff
@@ -238,12 +238,12 @@ class CompareEvents:
         view, shown = self.view, kept.lines
         if not any(cell.result for cell in kept.cells):
             return {view.export: gr.update(visible=False)}
-        drawn, kept.packed = figure(shown, kept.photo), True
+        files, kept.packed = drawn(shown, kept.photo), True
         return {
             view.export: gr.update(visible=True),
-            view.pack: session.write("larvatus-compare.zip", archive(shown, kept.photo)),
-            view.png: session.write("larvatus-compare.png", encoded(drawn, "png")),
-            view.pdf: session.write("larvatus-compare.pdf", encoded(drawn, "pdf")),
+            view.pack: session.write("larvatus-compare.zip", archive(shown, files)),
+            view.png: session.write("larvatus-compare.png", files["png"]),
+            view.pdf: session.write("larvatus-compare.pdf", files["pdf"]),
             view.latex: tables.latex(shown),
             view.markdown: tables.markdown(shown),
             view.study: gr.update(visible=to_study.offered()),
