@@ -152,13 +152,13 @@ class Training(Stages):
         return self.recipe.rates[stage] * min(1.0, 2 * (1 - share))
 
     def _update(self, which: int, terms: Terms) -> None:
-        optimiser = self.optimisers[which]
+        optimiser, stage = self.optimisers[which], self.recipe.stage(self.done)
         for group in optimiser.param_groups:
             group["lr"] = self.rate_at(self.done)
         optimiser.zero_grad(set_to_none=True)
         total(terms.values()).backward()
         processes.average(optimiser.param_groups[0]["params"])
-        nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], 1.0)
+        nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], self.recipe.clips[stage])
         optimiser.step()
 
     def step(self) -> dict[str, float]:
