@@ -25,12 +25,12 @@ demo: $(VENV)/.run
 workbench: $(VENV)/.run
 	$(BIN)/python -m streamlit run pages/workbench.py
 
-# Four files of tests at a time, one thread each: some wait for browsers and servers. The browser test needs Chromium; where it cannot be installed that test says so and is skipped.
+# Three files of tests at a time, one core each: one of them waits for a browser. The browser test needs Chromium; where it cannot be installed that test says so and is skipped.
 test: $(VENV)/.ready
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	  (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null 2>&1 || \
 	  echo "Chromium could not be installed: the browser tests will be skipped."
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready
 	$(BIN)/python -m ruff check .
