@@ -39,7 +39,7 @@ EMPTY = tempfile.TemporaryDirectory()
 os.environ["FRBENCH_CACHE"] = EMPTY.name
 
 
-LONG = "bench_run_ray browser bench_run api workbench weights demo compare dip_recipe corpus".split()
+LONG = ("bench_run_ray", "browser", "bench_run", "api", "workbench", "weights", "demo", "compare", "dip_recipe")
 
 
 def pytest_collection_modifyitems(items):
