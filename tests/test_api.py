@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -9,6 +10,7 @@ import re
 import urllib.error
 import urllib.request
 import zipfile
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -186,6 +188,33 @@ def test_every_parameter_is_described():
         assert tool.description and tool.inputSchema["required"]
         for name, one in tool.inputSchema["properties"].items():
             assert one["description"].endswith("."), (tool.name, name)
+
+
+def test_few_requests_are_read_at_a_time(monkeypatch):
+    inside, most = [], []
+
+    class Manager:
+        def __init__(self, server, **settings):
+            assert server.version.count(".") == 2 and settings["stateless"]
+
+        @asynccontextmanager
+        async def run(self):
+            yield
+
+        async def handle_request(self, scope, receive, send):
+            inside.append(scope)
+            most.append(len(inside))
+            await asyncio.sleep(0.01)
+            inside.pop()
+
+    async def ask_ten():
+        app = tools.Tools(None)
+        scope = {"type": "http", "path": tools.PATH, "method": "POST", "server": ("127.0.0.1", 1)}
+        await asyncio.gather(*(app(scope, None, None) for _ in range(10)))
+
+    monkeypatch.setattr(tools, "StreamableHTTPSessionManager", Manager)
+    asyncio.run(ask_ten())
+    assert len(most) == 10 and max(most) == tools.AT_ONCE
 
 
 @pytest.mark.parametrize(

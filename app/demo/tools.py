@@ -12,6 +12,7 @@ import base64
 import inspect
 import json
 import tempfile
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -33,6 +34,8 @@ from engines.params import ParamError
 
 PATH = "/mcp"
 MOST = 70_000_000  # bytes of a request: two photos of the largest size, in base64
+AT_ONCE = 3  # requests that are read at a time, for what they take of memory; the others wait
+VERSION = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())["project"]["version"]
 TEXT = {"type": "string"}
 PICTURE = {**TEXT, "contentEncoding": "base64"}
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -113,7 +116,7 @@ def call(address: str, name: str, arguments: Mapping[str, Any]) -> list[types.Co
 
 def server(address: str) -> Server[Any, Any]:
     """The protocol's server of the app at an address."""
-    made: Server[Any, Any] = Server("Larvatus", instructions="Protect photos of faces, and see what recognisers say.")
+    made: Server[Any, Any] = Server("Larvatus", VERSION, "Protect photos of faces, and see what recognisers say.")
 
     @made.list_tools()  # type: ignore[no-untyped-call,untyped-decorator]
     async def tools() -> list[types.Tool]:
@@ -132,7 +135,7 @@ class Tools:
     """ASGI middleware: /mcp is the protocol's, statelessly; everything else the app's."""
 
     def __init__(self, app: ASGIApp):
-        self.app = app
+        self.app, self.room = app, asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -145,5 +148,5 @@ class Tools:
         manager = StreamableHTTPSessionManager(
             server(f"http://{host}:{port}"), json_response=True, stateless=True, max_request_body_size=MOST
         )
-        async with manager.run():
+        async with self.room, manager.run():
             await manager.handle_request(scope, receive, send)
