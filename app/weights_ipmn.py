@@ -15,9 +15,11 @@ from engines.checkpoints import Checkpoint, CheckpointError, checkpoint
 from engines.methods.ipmn import sizes_of
 from engines.train import kept
 from engines.train.ipmn_marks import drawn_marks
+from engines.train.ipmn_recipe import PHASES
 
 PAPERS = {"ipmn": "Yang et al., IPMN, 2025, reduced", "ipmn-imn": "Yang et al., IMN, 2023, reduced"}
 TITLES = {"ipmn": "IPMN", "ipmn-imn": "IMN, IPMN without watermark"}
+COMMANDED = (*PHASES, "mark", "thieves")  # of a recipe, said by the command itself
 COMMAND = "python -m app bench ipmn --data DIR"
 MASKS = (
     "`python -m engines.train.ipmn_masks --data DIR --split train --out MASKS`",
@@ -26,12 +28,16 @@ MASKS = (
 
 
 def bundle(id: str, run: Path) -> dict[str, Any]:
-    """The training in `run`/own and every thief in `run`/thief-KIND, or IMN's in `run`/imn; without figures yet."""
-    state, log = training(run / ("own" if id == "ipmn" else "imn"))
+    """The training in `run`/own and every thief in `run`/thief-KIND, or IMN's in `run`/imn; without figures yet.
+
+    The trainings in `run` that a training was taken from are told of too.
+    """
+    name = "own" if id == "ipmn" else "imn"
+    state, _ = training(run / name)
     sizes_of(state)
-    logs = {"own": log}
+    logs = _told(run, name)
     if id == "ipmn":
-        for folder in (run / "own", *sorted(run.glob("thief-*"))):
+        for folder in (run / name, *sorted(run.glob("thief-*"))):
             part, logs[folder.name] = training(folder, _thieves)
             state |= part
     else:
@@ -46,6 +52,13 @@ def bundle(id: str, run: Path) -> dict[str, Any]:
     }
     file = put_together(id, run, state, {"parts": logs}, about)
     return {"id": id, "bytes": file.stat().st_size, "sha256": checkpoint(id).sha256}
+
+
+def _told(run: Path, name: str) -> dict[str, Any]:
+    """The log of a training, after those of the trainings that it was taken from."""
+    _, log = training(run / name)
+    before = [_told(run, taken) for taken in log["taken"]]
+    return {key: value for logs in (*before, {name: log}) for key, value in logs.items()}
 
 
 def _thieves(folder: Path) -> dict[str, Tensor]:
@@ -90,7 +103,7 @@ def card_text(card: Checkpoint) -> str:
     if "command" not in card.figures:
         raise CheckpointError(f"{card.id} has no figures yet: run `{COMMAND} --keep` first.")
     logs = log_of(card.id)["parts"]
-    parts = [_head(card), _origin(card, logs), _figures(card), _curve(logs["own"]), _limits(card)]
+    parts = [_head(card), _origin(card, logs), _figures(card), _curves(logs), _limits(card)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -110,16 +123,25 @@ def _head(card: Checkpoint) -> str:
 def _origin(card: Checkpoint, logs: dict[str, Any]) -> str:
     lines = []
     for name, log in logs.items():
-        recipe = {key: value for key, value in log["recipe"].items() if not isinstance(value, dict)}
-        more = ", ".join(f"{key} {value}" for key, value in recipe.items())
-        own = " --imn" if card.id != "ipmn" else "" if name == "own" else f" --take run/own --thieves {name[6:]}"
-        device = "one CPU core" if log["device"] == "cpu" else "one GPU"
-        lines.append(f"- `python -m engines.train.ipmn --data DIR --masks MASKS --held-out HELD_OUT{own}`; {more}.")
-        lines.append(f"  Took {log['seconds']:,} s on {device}.")
+        recipe = {key: value for key, value in log["recipe"].items() if key not in COMMANDED}
+        more = ", ".join(f"{key} {value}" for key, value in recipe.items() if not isinstance(value, dict))
+        device = "of one CPU core" if log["device"] == "cpu" else "on one GPU"
+        lines.append(f"- `{_command(name, log)}`; {more}.\n  Took {log['seconds']:,} s {device}.")
     return (
         f"## Data and recipe\n\n- Data: {card.trained_on}. The people it is measured on were never trained on.\n"
         f"- {MASKS[0]}, {MASKS[1]}, then:\n" + "\n".join(lines)
     )
+
+
+def _command(name: str, log: dict[str, Any]) -> str:
+    """The command that does a training again."""
+    recipe = log["recipe"]
+    parts = ["python -m engines.train.ipmn --data DIR --masks MASKS --held-out HELD_OUT", f"--out run/{name}"]
+    parts += [] if recipe["mark"] else ["--imn"]
+    parts += [f"--{phase} {recipe[phase]}" for phase in PHASES]
+    parts += ["--take " + " ".join(f"run/{taken}" for taken in log["taken"])] if log["taken"] else []
+    parts += [f"--thieves {' '.join(recipe['thieves'])}"] if recipe["steal"] else []
+    return " ".join(parts)
 
 
 def _figures(card: Checkpoint) -> str:
@@ -138,16 +160,19 @@ def _figures(card: Checkpoint) -> str:
     return "\n\n".join(parts)
 
 
-def _curve(log: dict[str, Any]) -> str:
-    history = log["history"]
-    names = ("step", "psnr p", "psnr wmf", "psnr wm'", "nc wmf", "nc wm'", "nc sm", "blank")
-    every = max(1, len(history) // 8)
-    rows = [row for i, row in enumerate(history) if i % every == every - 1 or i == len(history) - 1]
-    lines = ["| " + " | ".join(f"{row[name]:g}" if name in row else "" for name in names) + " |" for row in rows]
-    return (
-        "## As it trained\n\nOn 48 faces of people never trained on.\n\n"
-        f"| {' | '.join(names)} |\n|{'---|' * len(names)}\n" + "\n".join(lines)
-    )
+def _curves(logs: dict[str, Any]) -> str:
+    """A few rows of every training's log."""
+    names = ("step", "psnr m", "psnr p", "psnr wmf", "nc wm", "nc wmf", "nc wm'", "nc sm", "blank")
+    lines = []
+    for part, log in logs.items():
+        history = log["history"]
+        every = max(1, len(history) // 4)
+        rows = [row for i, row in enumerate(history) if i % every == every - 1 or i == len(history) - 1]
+        for row in rows:
+            figures = " | ".join(f"{row[name]:g}" if name in row else "" for name in names)
+            lines.append(f"| {part} | {figures} |")
+    head = f"| training | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}\n"
+    return "## As it trained\n\nOn 48 faces of people never trained on.\n\n" + head + "\n".join(lines)
 
 
 def _limits(card: Checkpoint) -> str:

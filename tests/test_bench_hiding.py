@@ -79,17 +79,20 @@ def test_equal_pictures_are_equal_and_what_is_marked_late_is_marked_in_the_maske
     assert not torch.equal(late.masked, plain.masked)
 
 
-def trained(folder, celeba, thieves=("unet",), **plan) -> None:  # noqa: F811
-    steps = {"initial": 1, "reversible": 1, "steal": 1, "enhance": 1} | plan
-    recipe = Recipe(**steps, batch=2, sizes=SIZES, thief=4, thieves=thieves)
-    Training(recipe, Whole.of(celeba), lambda pixels: pixels, folder).run(Whole.of(celeba), every=1, faces=2)
+def trained(folder, celeba, plan=(1, 1, 1, 1), take=(), **given) -> None:  # noqa: F811
+    recipe = Recipe(*plan, batch=2, sizes=SIZES, thief=4, **given)
+    training = Training(recipe, Whole.of(celeba), lambda pixels: pixels, folder)
+    for name in take:
+        training.take(folder.parent / name)
+    training.run(Whole.of(celeba), every=1, faces=2)
 
 
 def test_trainings_become_files_entries_and_cards(home, tmp_path, celeba, capsys):  # noqa: F811
     run = tmp_path / "run"
-    trained(run / "own", celeba)
-    trained(run / "thief-res9", celeba, ("res9",), initial=0, reversible=0, enhance=0)
-    trained(run / "imn", celeba, initial=0, steal=0, enhance=0)
+    trained(run / "marks", celeba, (1, 0, 0, 0))
+    trained(run / "imn", celeba, (0, 1, 0, 0), mark=False)
+    trained(run / "own", celeba, (0, 1, 1, 1), ("marks", "imn"))
+    trained(run / "thief-res9", celeba, (0, 0, 1, 0), ("own",), thieves=("res9",))
     for id in weights_ipmn.PAPERS:
         assert main(["weights", "bundle", id, "--run", str(run)]) == 0
     own, imn = (load_state(checkpoint(id)) for id in weights_ipmn.PAPERS)
@@ -107,7 +110,14 @@ def test_trainings_become_files_entries_and_cards(home, tmp_path, celeba, capsys
     weights_ipmn.keep({"rows": rows, "provenance": made})
     assert main(["weights", "card", *weights_ipmn.PAPERS]) == 0
     text = (home / "cards" / "ipmn.md").read_text()
-    assert "| (x_p, x'_p) | 31.5 |" in text and "--take run/own --thieves res9" in text
+    assert "| (x_p, x'_p) | 31.5 |" in text
+    for command in (
+        "--out run/marks --initial 1 --reversible 0 --steal 0 --enhance 0`",
+        "--out run/imn --imn --initial 0 --reversible 1 --steal 0 --enhance 0`",
+        "--out run/own --initial 0 --reversible 1 --steal 1 --enhance 1 --take run/marks run/imn --thieves unet`",
+        "--out run/thief-res9 --initial 0 --reversible 0 --steal 1 --enhance 0 --take run/own --thieves res9`",
+    ):
+        assert command in text
     assert main(["weights", "bundle", "ipmn", "--run", str(tmp_path / "nowhere")]) == 2
     assert "no whole training in own" in capsys.readouterr().err
 

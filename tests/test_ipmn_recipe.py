@@ -18,6 +18,7 @@ from engines.train import ipmn_losses as losses
 from engines.train import ipmn_masks
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
+from engines.train.half import half, quick
 from engines.train.ipmn import Training, source
 from engines.train.ipmn_held_out import held_out
 from engines.train.ipmn_losses import Weights
@@ -309,7 +310,40 @@ def test_another_thief_starts_from_a_finished_service(celeba, tmp_path):
         training(celeba, tmp_path / "third", other).take(tmp_path / "first")
 
 
+def test_the_initial_phase_and_the_baseline_trained_side_by_side_go_together(celeba, tmp_path):
+    plans = {
+        "marks": dataclasses.replace(SHORT, initial=1, reversible=0, steal=0, enhance=0),
+        "imn": dataclasses.replace(SHORT, reversible=1).without_mark(),
+    }
+    runs = {name: training(celeba, tmp_path / name, plan) for name, plan in plans.items()}
+    for run in runs.values():
+        run.step()
+        run.save()
+    both = training(celeba, tmp_path / "own", dataclasses.replace(SHORT, initial=0, seed=1))
+    for name in runs:
+        both.take(tmp_path / name)
+    for part, name in (("embedder", "marks"), ("extractor", "marks"), ("invertible", "imn")):
+        expected = getattr(runs[name].average, part).state_dict()
+        for net in (both.net, both.average):
+            found = getattr(net, part).state_dict()
+            assert all(torch.equal(value, expected[key]) for key, value in found.items()), part
+    assert set(both.step()) == {"recover", "guide", "id"}
+    both.save()
+    assert json.loads((tmp_path / "own" / "log.json").read_text())["taken"] == ["marks", "imn"]
+    assert training(celeba, tmp_path / "own", dataclasses.replace(SHORT, initial=0, seed=1)).taken == ["marks", "imn"]
+
+
 def test_an_odd_batch_or_too_few_faces_are_refused(celeba, tmp_path):
     for batch in (3, 50):
         with pytest.raises(DataError, match=f"A batch of {batch} needs to be even and at most all 48 faces"):
             training(celeba, tmp_path, dataclasses.replace(SHORT, batch=batch))
+
+
+@pytest.mark.parametrize(("found", "expected"), [("AVX2", False), ("DEFAULT", False), ("AVX512", True)])
+def test_bfloat16_only_where_the_processor_is_quick_in_it(monkeypatch, found, expected):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: found)
+    one = torch.rand(2, 2)
+    for wanted in (True, False):
+        with half("cpu", wanted):
+            assert ((one @ one).dtype == torch.bfloat16) is (expected and wanted)
+    assert quick("cuda"), "a GPU always is"

@@ -34,6 +34,7 @@ from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.dip_recipe import SURROGATES, target_faces
 from engines.train.forger_terms import MOST, started
+from engines.train.half import half
 from engines.train.rounds import rounds
 from engines.train.victims import Victim, still, victims
 
@@ -124,7 +125,7 @@ class Training:
         rng = np.random.default_rng((self.recipe.seed, self.done))
         index = rng.choice(len(self.faces), self.recipe.batch, replace=False)
         pixels = signed(self.faces.pixels(processes.part(index), self.recipe.size)).to(self.device)
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+        with half(self.device):
             made = self.net(pixels)
             terms = {
                 "real": losses.fooled(self.critic(made)[0]),

@@ -33,6 +33,7 @@ from engines.train.datasets import DataError
 from engines.train.diffface_faces import Draw, Faces, identities
 from engines.train.diffface_grid import SHOWN, grid
 from engines.train.diffface_recipe import CONFIGS, Recipe
+from engines.train.half import half
 from engines.train.rounds import rounds
 
 ID = "diffface-small"
@@ -89,7 +90,7 @@ class Training:
     def loss(self, net: nn.Module, draw: Draw) -> Tensor:
         """The mean squared error of the predicted noise (Ho et al., 2020, Eq. 14)."""
         noisy = self.schedule.noised(draw.pixels, draw.noise, draw.times)
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+        with half(self.device):
             found = net(noisy, draw.times, draw.identity)
         return F.mse_loss(found[:, :3], draw.noise)
 

@@ -36,6 +36,7 @@ from engines.train.datasets import DataError
 from engines.train.dip_objective import Batch, Terms, Weights, adversarial, bit_accuracy, direct, meta
 from engines.train.dip_recipe import CONFIGS, SURROGATES, Recipe, read_weights, surrogate, target_faces
 from engines.train.face_bank import MARGIN, FaceBank
+from engines.train.half import half
 from engines.train.noise_pool import noise_pool, real_file
 from engines.train.rounds import rounds
 
@@ -114,7 +115,7 @@ class Training:
             with torch.autocast(self.device.split(":")[0], enabled=False):
                 return noise_pool(pixels.float(), generator, files=step >= self.recipe.ensemble)
 
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+        with half(self.device):
             if step < self.recipe.watermark:
                 return direct(self.encoder, self.decoder, [], batch, pool)
             if not self.recipe.meta or not self.surrogates or step < self.recipe.ensemble:

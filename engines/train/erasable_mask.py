@@ -42,6 +42,7 @@ from engines.train.erasable_held_out import held_out
 from engines.train.erasable_recipe import BETAS, CONFIGS, GAMMAS, Recipe
 from engines.train.erasable_stages import Batch, Stages
 from engines.train.forger_terms import started
+from engines.train.half import half
 from engines.train.rounds import rounds
 from engines.train.teacher import read as read_teacher
 from engines.train.victims import Victim, victims
@@ -162,7 +163,7 @@ class Training(Stages):
         if stage > 1 and self.done in (self.recipe.edit, self.recipe.edit + self.recipe.attack):
             self._begin(stage)
         batch = self.draw(self.done)
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+        with half(self.device):
             terms = (self._edit, self._attack, self._erase)[stage - 1](batch)
         follow(self.average, self.net, min(AVERAGE, (1 + self.done) / (10 + self.done)))
         self.done += 1

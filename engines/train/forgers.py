@@ -31,6 +31,7 @@ from engines.train.datasets import DataError
 from engines.train.forger_grid import SHOWN, grid
 from engines.train.forger_losses import OBJECTIVES
 from engines.train.forger_terms import Batch, Terms
+from engines.train.half import half
 from engines.train.rounds import clock, rounds
 from engines.train.teacher import lesson
 from engines.train.teacher import read as read_teacher
@@ -169,7 +170,7 @@ class Training:
         """One update of the generator, one of the critic; returns what the log shows."""
         real = self.draw(self.done)
         batch = real.first(self.recipe.batch // processes.count())
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+        with half(self.device):
             self.critic.requires_grad_(False)
             made = self._made(batch)
             self._update(0, made)
@@ -185,7 +186,7 @@ class Training:
         """Let the critic learn the attributes before it teaches them, and the generator to give a face back."""
         for k in range(self.recipe.warm):
             real = self.draw(-1 - k)
-            with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+            with half(self.device):
                 self._update(0, self.objective.first_terms(real.first(self.recipe.batch // processes.count())))
                 self._update(1, self.objective.warm_terms(real))
         self.average.load_state_dict(self.generator.state_dict())

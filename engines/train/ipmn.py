@@ -6,16 +6,18 @@
 
 The initial phase trains H, R and D (Eq. 10), the reversible one f (Eq. 19) through the 8-bit file, the enhanced one
 first stealing models, then R (Eq. 23). Every phase starts from the moving average of the one before. `--imn` is the
-baseline without watermark, `--hidden` the one with HiDDeN in place of H and R. `--take FOLDER` starts from another
-training's networks: with --initial 0 --reversible 0 --enhance 0 --thieves res9 another thief steals the finished
-service (Table 10). Started again with the same --out it goes on after the last checkpoint; every draw depends on
-seed and step alone.
+baseline without watermark, `--hidden` the one with HiDDeN in place of H and R. `--take FOLDER ...` starts from what
+other trainings have trained: H and R from one of the initial phase alone, f from one of IMN, which two cores can
+train side by side, or with --initial 0 --reversible 0 --enhance 0 --thieves res9 all of a finished service, which
+another thief steals (Table 10). Started again with the same --out it goes on after the last checkpoint; every draw
+depends on seed and step alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from engines.train.average import follow
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.forger_terms import Terms, started, total
+from engines.train.half import half
 from engines.train.ipmn_held_out import held_out
 from engines.train.ipmn_losses import Network
 from engines.train.ipmn_marks import drawn_bits, drawn_marks
@@ -60,7 +63,7 @@ class Training(Stages):
         self.stolen = self.marks(len(self.thieves), np.random.default_rng(recipe.seed)).to(device)
         self.average = copy.deepcopy(self.net).requires_grad_(False).eval()
         self._enter(recipe.stage(0))
-        self.done, self.seconds, self.history = 0, 0.0, []  # type: ignore[var-annotated]
+        self.done, self.seconds, self.history, self.taken = 0, 0.0, [], []  # type: ignore[var-annotated]
         self._resume()
 
     @property
@@ -86,14 +89,16 @@ class Training(Stages):
         self.optimisers = [torch.optim.Adam(part, lr=rate, betas=(0.9, 0.999)) for part in both]
 
     def take(self, folder: Path) -> None:
-        """Start from the networks of another training of the same sizes; DataError where it holds none."""
+        """Start from what another training of the same sizes has trained; DataError where a folder holds none."""
         found = kept.read(folder, self.device)
-        own = self.recipe.kept
-        if found is None or any(found.get(name, False) != own[name] for name in ("sizes", "hidden")):
-            raise DataError(f"{Path(folder).name} holds no training of these sizes: train it first.")
+        own, name = self.recipe.kept, Path(folder).name
+        if found is None or any(found.get(key, False) != own[key] for key in ("sizes", "hidden")):
+            raise DataError(f"{name} holds no training of these sizes: train it first.")
         if not self.done:
-            self.net.load_state_dict(found["average"])
-            self.average.load_state_dict(found["average"])
+            given = {key: v for key, v in found["average"].items() if key.split(".")[0] in trained_in(found)}
+            for net in (self.net, self.average):
+                net.load_state_dict(given, strict=False)
+            self.taken.append(name)
 
     def _resume(self) -> None:
         if (found := kept.read(self.folder, self.device)) is None:
@@ -105,6 +110,7 @@ class Training(Stages):
         for optimiser, state in zip(self.optimisers, found["optimisers"], strict=True):
             optimiser.load_state_dict(state)
         self.done, self.seconds, self.history = found["done"], found["seconds"], found["history"]
+        self.taken = found.get("taken", [])
 
     def _check(self, found: dict[str, Any]) -> None:
         """DataError unless what was trained so far is what the recipe would have trained."""
@@ -117,7 +123,7 @@ class Training(Stages):
 
     def save(self) -> None:
         """Keep what the training needs to go on, the averaged networks, and the log."""
-        past = {"done": self.done, "seconds": self.seconds, "history": self.history}
+        past = {"done": self.done, "seconds": self.seconds, "history": self.history, "taken": self.taken}
         state: dict[str, Any] = {name: net.state_dict() for name, net in self._nets().items()}
         state |= {"stage": self.reached, **self.recipe.kept}
         state["optimisers"] = [optimiser.state_dict() for optimiser in self.optimisers]
@@ -169,7 +175,7 @@ class Training(Stages):
             self.net.load_state_dict(self.average.state_dict())
             self._enter(stage)
         batch = self.draw(self.done)
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=stage != 1):
+        with half(self.device, stage != 1):
             terms = (self._initial, self._reversible, self._steal, self._enhance)[stage](batch)
         follow(self.average, self.net, min(AVERAGE, (1 + begun) / (10 + begun)))
         self.done += 1
@@ -181,6 +187,14 @@ class Training(Stages):
             self.history.append({**mean, **held_out(self, test, faces)})
             self.save()
             processes.say(f"{PHASES[self.reached]} {self.history[-1]} {self.seconds:.0f} s")
+
+
+def trained_in(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which networks the training of a checkpoint has trained, or was given: the others are as they were drawn."""
+    if not found["mark"]:
+        return ("invertible",)
+    marked = ("embedder", "extractor")
+    return marked if not found["stage"] else (*marked, "invertible")
 
 
 def source(faces: Celeba, masks: Path | None) -> Source:
@@ -196,7 +210,7 @@ def main() -> None:
     parser.add_argument("--masks", type=Path, help="file of engines.train.ipmn_masks; without it whole pictures")
     parser.add_argument("--held-out", type=Path, help="the same of the test faces")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--take", type=Path, help="folder of another training, to start from its networks")
+    parser.add_argument("--take", type=Path, nargs="+", default=[], help="folders of other trainings to start from")
     baseline = parser.add_mutually_exclusive_group()
     baseline.add_argument("--imn", action="store_true", help="the baseline without watermark: one phase alone")
     baseline.add_argument("--hidden", action="store_true", help="the baseline with HiDDeN's bits as the watermark")
@@ -215,8 +229,8 @@ def main() -> None:
     try:
         train, test = (Celeba.read(args.data, split) for split in ("train", "test"))
         training = Training(recipe, source(train, args.masks), vgg(args.device), args.out, args.device)
-        if args.take:
-            training.take(args.take)
+        for folder in args.take:
+            training.take(folder)
         training.run(source(test, args.held_out))
     except (DataError, CheckpointError) as error:
         raise SystemExit(str(error)) from None

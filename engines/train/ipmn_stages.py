@@ -11,6 +11,7 @@ from engines.nets.ipmn import Ipmn, random_matrix
 from engines.nets.stealing import Thief
 from engines.train import ipmn_losses as losses
 from engines.train.forger_terms import Terms
+from engines.train.half import half
 from engines.train.ipmn_losses import Network, Weights
 from engines.train.ipmn_recipe import Recipe
 from engines.train.quantise import exported, rounded
@@ -92,7 +93,7 @@ class Stages:
         """Eq. 19, through the 8-bit file and with a random matrix in place of the lost one."""
         with torch.no_grad():
             carrier = self._carrier(batch)
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.recipe.half):
+        with half(self.device, self.recipe.half):
             masked, _ = self.net.put_on(batch.protected, carrier)
             recovered = self.net.take_off(exported(masked), random_matrix(masked, spread=self.recipe.spread))
         terms = losses.protecting(batch.protected, carrier, masked, recovered, self.recipe.weights)

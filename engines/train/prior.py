@@ -25,6 +25,7 @@ from engines.tensors import fill
 from engines.train import processes
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
+from engines.train.half import half
 from engines.train.pgd import pgd
 from engines.train.supervised import Supervised, Task
 
@@ -50,7 +51,7 @@ def prior(net: nn.Module, faces: Celeba, count: int = FACES, part: int = 20, see
     total = torch.zeros(1, 3, SIZE, SIZE, device=device)
     for start in range(0, len(index), part):
         pixels = signed(faces.pixels(index[start : start + part], SIZE)).to(device)
-        with torch.autocast(device.type, torch.bfloat16):  # the signs of slopes need no more
+        with half(device.type):  # the signs of slopes need no more
             with torch.no_grad():
                 still = net(pixels)
             total += pgd(lambda moved, still=still: F.mse_loss(net(moved), still), pixels, generator).sum(0)  # type: ignore

@@ -32,6 +32,7 @@ from engines.nets.compact import FAMILIES
 from engines.train import processes
 from engines.train.augment import augment
 from engines.train.face_bank import MARGIN, FaceBank
+from engines.train.half import half
 from engines.train.margin import MarginLoss
 from engines.train.teachers import TEACHERS, WIDTH
 
@@ -156,7 +157,7 @@ class Training:
         pixels = torch.from_numpy(self.bank.pixels[index])
         pixels = torch.where(torch.from_numpy(mirrored == 1).view(-1, 1, 1, 1), pixels.flip(-1), pixels)
         pixels = augment(pixels.to(self.device), generator).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.recipe.bfloat16):
+        with half(self.device, self.recipe.bfloat16):
             rows = self.net(pixels)
         rows = F.normalize(rows.float(), dim=1)
         distil = (1 - (rows * self.targets(index, mirrored).to(self.device)).sum(1)).mean()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.train import kept, processes
+from engines.train.half import half
 from engines.train.rounds import clock
 
 
@@ -76,7 +77,7 @@ class Supervised:
             for group in self.optimiser.param_groups:
                 group["lr"] = self.rate_at(self.done + start / len(order))
             inputs, targets = (processes.part(one) for one in self.task.batch(order[start : start + size], rng))
-            with torch.autocast(self.device.split(":")[0], torch.bfloat16):
+            with half(self.device):
                 out = self.net(inputs.to(self.device))
             loss = self.task.loss(out.float(), targets.to(self.device))
             self.optimiser.zero_grad(set_to_none=True)
