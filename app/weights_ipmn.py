@@ -19,7 +19,7 @@ from engines.train.ipmn_recipe import PHASES
 
 PAPERS = {"ipmn": "Yang et al., IPMN, 2025, reduced", "ipmn-imn": "Yang et al., IMN, 2023, reduced"}
 TITLES = {"ipmn": "IPMN", "ipmn-imn": "IMN, IPMN without watermark"}
-COMMANDED = (*PHASES, "mark", "thieves")  # of a recipe, said by the command itself
+COMMANDED = (*PHASES, "batch", "mark", "thieves")  # of a recipe, said by the command itself
 COMMAND = "python -m app bench ipmn --data DIR"
 MASKS = (
     "`python -m engines.train.ipmn_masks --data DIR --split train --out MASKS`",
@@ -138,7 +138,7 @@ def _command(name: str, log: dict[str, Any]) -> str:
     recipe = log["recipe"]
     parts = ["python -m engines.train.ipmn --data DIR --masks MASKS --held-out HELD_OUT", f"--out run/{name}"]
     parts += [] if recipe["mark"] else ["--imn"]
-    parts += [f"--{phase} {recipe[phase]}" for phase in PHASES]
+    parts += [f"--{option} {recipe[option]}" for option in (*PHASES, "batch")]
     parts += ["--take " + " ".join(f"run/{taken}" for taken in log["taken"])] if log["taken"] else []
     parts += [f"--thieves {' '.join(recipe['thieves'])}"] if recipe["steal"] else []
     return " ".join(parts)
