@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from app import forge, hiding, reveal
+from app import forge, hiding, lease, reveal
 from app import photo as photos
 from app.making import Making, Request
 from app.panel import Member
@@ -45,7 +46,10 @@ def protect(
         if cancelled():
             return
     try:
-        yield from _wherever_it_fits(runtime, request, cancelled)
+        if lease.lent():
+            yield from lease.followed(_lent(request), cancelled)
+        else:
+            yield from _wherever_it_fits(runtime, request, cancelled)
     finally:
         runtime.work.release()
 
@@ -64,6 +68,19 @@ def _wherever_it_fits(
     again = Protect(runtime.fallback, request, cancelled)
     again.notes.append(ON_CPU)
     yield from again.steps()
+
+
+@cache
+def _lent_runtime() -> Runtime:
+    return Runtime("cuda")
+
+
+def _with_lent(request: Request) -> Iterator[Progress | Result]:
+    """The job, in the process that has the lent GPU."""
+    yield from _wherever_it_fits(_lent_runtime(), request, lambda: False)
+
+
+_lent = lease.lend(_with_lent, lease.seconds)
 
 
 class Protect(Making):

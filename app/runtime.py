@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import torch
 
+from app.lease import lent
 from engines.checkpoints import Checkpoint, checkpoint, here, locate, registry
 from engines.detect import Detector
 from engines.recognise import Recogniser, load
@@ -27,7 +26,8 @@ class Runtime:
     """
 
     def __init__(self, device: str | None = None, budget: int | None = None):
-        self.device = device or os.environ.get("LARVATUS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+        here = "cuda" if torch.cuda.is_available() and not lent() else "cpu"  # a lent GPU is not this process's
+        self.device = device or os.environ.get("LARVATUS_DEVICE") or here
         self.budget = _budget() if budget is None else budget
         self.work = threading.Lock()  # one heavy job at a time: two on the same cores would both crawl
         self._loading = threading.RLock()
@@ -98,12 +98,3 @@ def _budget() -> int:
     if not 0 < megabytes < float("inf"):
         raise ValueError(f"LARVATUS_MEMORY_MB is {text!r}: give the megabytes for recognisers, for example 1024.")
     return int(megabytes * 1e6)
-
-
-def gpu(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Ask for a ZeroGPU slot on Spaces; anywhere else the function itself."""
-    if not os.environ.get("SPACES_ZERO_GPU"):
-        return function
-    import spaces  # only there: importing it elsewhere costs start-up time
-
-    return spaces.GPU(duration=60)(function)

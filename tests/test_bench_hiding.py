@@ -114,8 +114,8 @@ def test_trainings_become_files_entries_and_cards(home, tmp_path, celeba, capsys
     for command in (
         "--out run/marks --initial 1 --reversible 0 --steal 0 --enhance 0 --batch 2`",
         "--out run/imn --imn --initial 0 --reversible 1 --steal 0 --enhance 0 --batch 2`",
-        "--out run/own --initial 0 --reversible 1 --steal 1 --enhance 1 --batch 2 --take run/marks run/imn --thieves unet`",
-        "--out run/thief-res9 --initial 0 --reversible 0 --steal 1 --enhance 0 --batch 2 --take run/own --thieves res9`",
+        "--initial 0 --reversible 1 --steal 1 --enhance 1 --batch 2 --take run/marks run/imn --thieves unet`",
+        "--initial 0 --reversible 0 --steal 1 --enhance 0 --batch 2 --take run/own --thieves res9`",
     ):
         assert command in text
     assert main(["weights", "bundle", "ipmn", "--run", str(tmp_path / "nowhere")]) == 2

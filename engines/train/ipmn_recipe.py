@@ -10,7 +10,7 @@ from typing import Any
 from engines.nets.ipmn import PAPER, SMALL, Sizes
 from engines.train.ipmn_losses import Weights
 
-FAINT = 0.01
+FAINT = 0.001
 MANY = 16  # faces of a step that HiDDeN learns in, at least: with 4 its BatchNorm let it learn next to nothing
 PHASES = ("initial", "reversible", "steal", "enhance")
 """The paper's three; its enhanced training phase is two here: stealing models learn, then R is trained on them."""
@@ -38,7 +38,7 @@ class Recipe:
     sizes: Sizes = SMALL
     rates: tuple[float, float, float, float] = (1e-3, 3e-4, 3e-4, 3e-4)
     clips: tuple[float, float, float, float] = (1.0, 0.2, 1.0, 1.0)
-    warm: float = 0.5
+    warm: float = 0.8
     mark: bool = True
     hidden: bool = False
     spread: float = 1.0
