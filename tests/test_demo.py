@@ -20,7 +20,7 @@ from app.demo.panel_events import PanelEvents
 from app.demo.photo_events import PhotoEvents
 from app.demo.protect_events import RunEvents
 from app.demo.session import Desk
-from app.demo.setting_events import preset_of
+from app.demo.setting_events import preset_of, settings
 from app.demo.visitor import visitor_of
 from app.report import Curve, PanelRow, Score
 from app.runtime import Runtime
@@ -94,6 +94,17 @@ def test_knobs_come_from_the_declaration(method):
     free = [knob for knob in METHODS[method].Params.knobs() if not fixed(knob)]
     assert sum(part.visible for part in controls.components) == len(free)
     assert all(knob.symbol in " ".join(str(part.label) for part in controls.components) for knob in free)
+
+
+@pytest.mark.parametrize(("method", "shown"), [("tip-im", True), ("ipmn", False)])
+def test_settings_are_hidden_where_they_leave_nothing_to_choose(method, shown):
+    parts = ("method", "summary", "preset", "settings", "target_fold", "identity_fold", "watermark_fold")
+    with gr.Blocks():
+        controls = Controls()
+        for advanced in (False, True):
+            controls.draw("tip-im", advanced)
+    found = settings(SimpleNamespace(**{part: part for part in parts}), controls, method)
+    assert found["settings"]["visible"] is shown
 
 
 def test_presets_are_recognised():

@@ -94,8 +94,8 @@ def test_the_protecting_losses_by_hand():
 def test_the_enhanced_losses_by_hand():
     found, marks = (full(0.1), full(0.2), full(0.3)), (full(0.0), full(0.5), full(0.3))
     unmarked, pairs = (full(0.1), full(0.0), full(0.2)), ((full(0.1), full(0.2)), (full(0.0), full(0.3)))
-    terms = losses.enhanced(found, marks, unmarked, pairs, Weights(wm=2, clean=3, cst=5))
-    expected = {"wm": 2 * (0.01 + 0.09), "clean": 3 * (0.01 + 0.04), "cst": 5 * (0.01 + 0.09) / 2}
+    terms = losses.enhanced(found, marks, unmarked, pairs, Weights(wm=2, clean=3, cst=5, stolen=0.5))
+    expected = {"wm": 2 * (0.01 + 0.5 * 0.09), "clean": 3 * (0.01 + 0.04), "cst": 5 * (0.01 + 0.09) / 2}
     assert {name: float(value) for name, value in terms.items()} == pytest.approx(expected)
 
 

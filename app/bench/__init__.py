@@ -15,6 +15,7 @@ def add_parser(commands: Any) -> None:
         forger_limits,
         forgers,
         id_guard,
+        ipmn,
         panel,
         tip_im,
         tip_im_speed,
@@ -24,6 +25,7 @@ def add_parser(commands: Any) -> None:
     names = commands.add_parser("bench", help="measure a method").add_subparsers(
         dest="bench", required=True, metavar="NAME"
     )
-    papers = (tip_im, tip_im_speed, dip_watermark, erasable_mask, forgers, forger_limits, face_networks, id_guard)
-    for module in (command, *papers, default_run, panel, scale):
+    papers = (tip_im, tip_im_speed, dip_watermark, erasable_mask, id_guard, ipmn)
+    networks = (forgers, forger_limits, face_networks)
+    for module in (command, *papers, *networks, default_run, panel, scale):
         module.add_parser(names)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app import photo as photos
 from app.demo import scoreboard
-from app.demo.controls import Controls
+from app.demo.controls import Controls, free
 from app.demo.errors import sentence
 from app.demo.protect import View
 from app.demo.session import Desk, taken
@@ -38,6 +38,7 @@ def settings(view: View, controls: Controls, method: str, params: dict[str, Any]
     presets = list(chosen.presets)
     preset = gr.update(choices=presets, value=preset_of(method, params or {}), visible=len(presets) > 1)
     folds = {
+        view.settings: gr.update(visible=len(presets) > 1 or bool(free(method))),
         view.target_fold: gr.update(visible="targets" in chosen.needs),
         view.identity_fold: gr.update(visible="message" in chosen.needs),
         view.watermark_fold: gr.update(visible="watermark" in chosen.needs),

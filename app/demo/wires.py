@@ -75,7 +75,7 @@ def photos(view: View, photos: PhotoEvents, controls: Controls) -> None:
 
 
 def settings(view: View, settings: SettingEvents, controls: Controls) -> None:
-    folds = [view.target_fold, view.identity_fold, view.watermark_fold]
+    folds = [view.settings, view.target_fold, view.identity_fold, view.watermark_fold]
     knobs = [view.method, view.summary, view.preset, *folds, *controls.components]
     view.method.input(settings.choose_method, view.method, knobs, **LIGHT)
     reset = view.reset.click(settings.choose_method, view.method, knobs, **LIGHT)

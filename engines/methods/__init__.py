@@ -7,9 +7,10 @@ from engines.methods.dip_watermark import DipWatermark
 from engines.methods.erasable_mask import ErasableMask
 from engines.methods.gradient import FAMILY
 from engines.methods.id_guard import IdGuard
+from engines.methods.ipmn import Ipmn
 from engines.methods.tip_im import CenterOpt, TipIm
 
-KINDS: tuple[Any, ...] = (TipIm, DipWatermark, ErasableMask, IdGuard, CenterOpt, *FAMILY)
+KINDS: tuple[Any, ...] = (TipIm, DipWatermark, ErasableMask, IdGuard, Ipmn, CenterOpt, *FAMILY)
 METHODS: dict[str, Method] = {kind.id: kind() for kind in KINDS}
 
 
