@@ -48,7 +48,7 @@ def bundle(id: str, run: Path) -> dict[str, Any]:
         "role": "method" if id == "ipmn" else "baseline",
         "network": "ipmn",
         "paper": PAPERS[id],
-        "trained_on": "CelebA, 20,000 faces of 4,000 identities",
+        "trained_on": "CelebA, 4,000 training faces, each with the face of another of them put on",
     }
     file = put_together(id, run, state, {"parts": logs}, about)
     return {"id": id, "bytes": file.stat().st_size, "sha256": checkpoint(id).sha256}
