@@ -58,7 +58,7 @@ def test_every_entry_is_complete():
     """Where the SHA-256 is not known beforehand, it is the Hub's, or of a file that somebody brings."""
     for card in registry().values():
         roles = {"recogniser": ("surrogate", "judge"), "forger": ("forger",)}
-        roles |= dict.fromkeys(("watermark", "disruptor", "diffusion", "mask"), ("method", "baseline"))
+        roles |= dict.fromkeys(("watermark", "disruptor", "diffusion", "mask", "invertible"), ("method", "baseline"))
         roles |= dict.fromkeys(("attributes", "parser"), ("tool",))
         assert card.role in roles[card.kind] and card.state in ("trained", "untrained")
         assert card.licence and card.paper and card.trained_on
