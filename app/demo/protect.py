@@ -220,7 +220,7 @@ def _watermark(found: dict[str, Any]) -> None:
             max_lines=1,
             max_length=LONGEST,
             elem_id="lv-words",
-            info="Every picture that the network makes carries them, and so do the pictures of its imitators.",
+            info="Every picture that the network makes carries them.",
         )
         found["mark_drop"] = dropzone("Watermark", "lv-watermark")
         found["mark_line"] = gr.HTML("Or a picture of your own, such as a logo on black.", elem_classes="lv-quiet")
