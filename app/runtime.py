@@ -26,8 +26,8 @@ class Runtime:
     """
 
     def __init__(self, device: str | None = None, budget: int | None = None):
-        here = "cuda" if torch.cuda.is_available() and not lent() else "cpu"  # a lent GPU is not this process's
-        self.device = device or os.environ.get("LARVATUS_DEVICE") or here
+        usual = "cuda" if torch.cuda.is_available() and not lent() else "cpu"  # a lent GPU is not this process's
+        self.device = device or os.environ.get("LARVATUS_DEVICE") or usual
         self.budget = _budget() if budget is None else budget
         self.work = threading.Lock()  # one heavy job at a time: two on the same cores would both crawl
         self._loading = threading.RLock()
