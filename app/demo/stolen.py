@@ -20,8 +20,8 @@ from app.stolen import Stolen
 from engines.marks import NC
 
 INTRO = (
-    "Somebody buys the service, asks it for pictures, and trains a network of their own to draw the same. By the paper "
-    "their network learns the watermark on the way. Press the button and see whether these did."
+    "Somebody buys the service, asks it for pictures, and trains a network of their own to draw the same. "
+    "By the paper their network learns the watermark on the way. Press the button and see whether these did."
 )
 NOTE = f"NC: normalised correlation with the watermark of the service that was stolen; above {NC} it counts as read."
 
