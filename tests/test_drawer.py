@@ -246,8 +246,9 @@ def test_a_network_that_gives_faces_back_says_how_well_and_where_its_watermark_i
     assert models.measured(dataclasses.replace(card, figures=figures)).startswith(
         "gives a hidden face back at 34.3 dB<"
     )
-    figures["Table 3"] = {"words, x_wmf": {"SR_E": 1.0, "NC": 0.99}, "words, x'_wm": {"SR_E": 0.97}}
-    assert "at 34.3 dB; its watermark is read in 97% of files<" in models.measured(
+    sources = {"words, x_wmf": 1.0, "words, x'_wm": 0.97, "flower, x_wmf": 0.03, "flower, x'_wm": 0.05}
+    figures["Table 3"] = {name: {"SR_E": share, "NC": 0.9} for name, share in sources.items()}
+    assert "at 34.3 dB; watermark read: words in 97%, flower in 3% of files<" in models.measured(
         dataclasses.replace(card, figures=figures)
     )
 

@@ -1,30 +1,22 @@
-"""IPMN's losses, faces and training: what each equation says, what each phase may move, that it goes on."""
+"""IPMN's training: what each phase may move, what it measures, that it goes on."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from engines.face import CELEBA128, FaceError
 from engines.nets.ipmn import Ipmn, Sizes
-from engines.swap_points import Points
-from engines.train import ipmn_losses as losses
-from engines.train import ipmn_masks
 from engines.train.celeba import Celeba
 from engines.train.datasets import DataError
 from engines.train.half import half, quick
-from engines.train.ipmn import Training, source
+from engines.train.ipmn import Training
 from engines.train.ipmn_held_out import held_out
-from engines.train.ipmn_losses import Weights
-from engines.train.ipmn_marks import drawn_marks
-from engines.train.ipmn_masks import Swapped, Whole, made
-from engines.train.ipmn_perceptual import vgg
+from engines.train.ipmn_masks import Whole
 from engines.train.ipmn_recipe import CONFIGS, FAINT, Recipe
 from engines.train.quantise import rounded
 
@@ -54,138 +46,6 @@ def changed(before: dict, after: dict, part: str) -> set[str]:
     """Which parts of the network, of the discriminator or of the thieves differ."""
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     return {name.split(".")[1] for name in moved if name.startswith(part)}
-
-
-def full(value: float) -> torch.Tensor:
-    return torch.full((2, 3, 4, 4), value)
-
-
-def test_the_embedding_losses_by_hand():
-    mask = full(0.2)
-    assert float(losses.basic(full(0.5), mask)) == pytest.approx(0.09)
-    ramp = torch.arange(4.0).expand(2, 3, 4, 4) / 4
-    assert float(losses.perceptual(ramp, mask, features)) == pytest.approx(1 / 16)
-    logit = torch.tensor([1.5])
-    assert float(losses.adversarial(logit)) == pytest.approx(-math.log(1 / (1 + math.exp(-1.5))))
-    d = torch.sigmoid
-    expected = -d(logit).log() - (1 - d(-logit)).log()
-    assert float(losses.told_apart(logit, -logit)) == pytest.approx(float(expected))
-    terms = losses.embedding(full(0.5), mask, features, lambda pixels: logit, Weights(wemd=2, bs=3, vgg=5, adv=7))
-    assert float(terms["bs"]) == pytest.approx(2 * 3 * 0.09) and float(terms["vgg"]) == 0
-    assert float(terms["adv"]) == pytest.approx(2 * 7 * float(losses.adversarial(logit)))
-
-
-def test_the_extracting_losses_by_hand():
-    found = torch.cat([full(0.4)[:1], full(0.6)[:1]])
-    terms = losses.extracting(found, full(0.5), full(0.1), Weights(wext=2, wm=3, clean=5, cst=7))
-    expected = {"wm": 2 * 3 * 0.01, "clean": 2 * 5 * 0.01, "cst": 2 * 7 * 0.04}
-    assert {name: float(value) for name, value in terms.items()} == pytest.approx(expected)
-    embedded = {"bs": torch.tensor(0.5)}
-    assert float(losses.initial(embedded, terms)) == pytest.approx(0.5 + sum(expected.values()))
-
-
-def test_the_protecting_losses_by_hand():
-    weights = Weights(recover=2, guide=3, id=5)
-    terms = losses.protecting(full(0.1), full(0.5), full(0.6), (full(0.3), full(0.2)), weights)
-    expected = {"recover": 2 * 0.04, "guide": 3 * 0.09, "id": 5 * 0.01}
-    assert {name: float(value) for name, value in terms.items()} == pytest.approx(expected)
-
-
-def test_the_enhanced_losses_by_hand():
-    found, marks = (full(0.1), full(0.2), full(0.3)), (full(0.0), full(0.5), full(0.3))
-    unmarked, pairs = (full(0.1), full(0.0), full(0.2)), ((full(0.1), full(0.2)), (full(0.0), full(0.3)))
-    terms = losses.enhanced(found, marks, unmarked, pairs, Weights(wm=2, clean=3, cst=5, stolen=0.5))
-    expected = {"wm": 2 * (0.01 + 0.5 * 0.09), "clean": 3 * (0.01 + 0.04), "cst": 5 * (0.01 + 0.09) / 2}
-    assert {name: float(value) for name, value in terms.items()} == pytest.approx(expected)
-
-
-def test_the_perceptual_network_is_a_trained_one_and_has_a_slope_at_every_pixel():
-    pixels = torch.rand(1, 3, 64, 64, requires_grad=True)
-    maps = vgg()(pixels)
-    assert maps.shape == (1, 80, 8, 8)
-    maps.square().sum().backward()
-    assert (pixels.grad != 0).float().mean() > 0.99 and torch.equal(vgg()(pixels), maps)
-
-
-def test_watermarks_are_bright_on_black_differ_and_come_again_with_their_seed():
-    one, two = (drawn_marks(12, 32, np.random.default_rng(s)) for s in (0, 1))
-    assert one.shape == (12, 3, 32, 32) and one.min() >= 0 and one.max() <= 1
-    assert torch.equal(one, drawn_marks(12, 32, np.random.default_rng(0))) and not torch.equal(one, two)
-    assert (one.amax((1, 2, 3)) > 0.5).all() and (one[..., 0, 0] == 0).all()
-    assert len({tuple(mark.flatten().tolist()) for mark in one}) == 12
-
-
-def test_without_swaps_the_mask_is_another_persons_picture(celeba):
-    faces = Whole.of(celeba)
-    assert sorted(faces.partner) == list(range(48)) and (faces.partner != np.arange(48)).all()
-    taken = faces.take(np.array([3, 5]), 16)
-    assert torch.equal(taken.mask, celeba.pixels(faces.partner[[3, 5]], 16))
-    assert torch.equal(taken.protected, celeba.pixels(np.array([3, 5]), 16))
-
-
-def look(pixels: torch.Tensor) -> Points:
-    """Points whose nose lies where the picture is bright; no face where the first pixel is dark."""
-    if pixels[0, 0, 0, 0] < 0.2:
-        raise FaceError("No face.")
-    inner = torch.cat([CELEBA128.tensor(), torch.tensor([[50.0, 55], [78, 55], [64, 92], [64, 101]])])
-    inner[2, 0] += 40 * (pixels.mean() - 0.5)
-    ring = torch.linspace(-0.4, math.pi + 0.4, 17)
-    outline = torch.stack([64 + 35 * ring.cos(), 78 + 40 * ring.sin()], 1)
-    return Points(inner, outline, torch.ones(128, 128, dtype=torch.bool))
-
-
-@pytest.fixture(scope="module")
-def swaps(celeba, tmp_path_factory):
-    """A file of swaps of noise, and the faces that they were made of."""
-    file = tmp_path_factory.mktemp("swaps") / "masks.safetensors"
-    save_file(made(celeba, 12, look=look), file)
-    return file
-
-
-def test_swaps_made_beforehand_are_read_again_with_their_faces(celeba, swaps):
-    found, kept = Swapped.read(swaps, celeba), load_file(swaps)
-    seen = [i for i in found.protected if celeba.pixels(np.array([i]), 128)[0, 0, 0, 0] >= 0.2]
-    assert len(found) == len(seen) > 5 and kept["masks"].dtype == torch.uint8
-    male = celeba.labels(("Male",))[:, 0]
-    assert (male[found.protected] == male[found.replacing]).all() and (found.protected != found.replacing).all()
-    taken = found.take(np.array([1, 0]), 128)
-    assert torch.equal(taken.mask, kept["masks"][[1, 0]].float() / 255)
-    assert torch.equal(taken.replacing, celeba.pixels(found.replacing[[1, 0]], 128))
-    assert ((taken.mask - taken.protected).abs()[..., :3, :] < 0.51 / 255).all(), "the border stays"
-    assert (taken.mask - taken.protected).abs().mean() > 0.01
-
-
-def test_each_face_is_given_the_one_that_looks_most_the_same_way(celeba, monkeypatch):
-    monkeypatch.setattr(ipmn_masks, "mismatch", lambda a, b: abs(float(b.inner[2, 0]) - 64))
-    kept = made(celeba, 12, look=look)
-    noses = {
-        i: abs(float(look(celeba.pixels(np.array([i]), 128)).inner[2, 0]) - 64) for i in kept["protected"].tolist()
-    }
-    male = celeba.labels(("Male",))[:, 0]
-    for one, two in zip(kept["protected"].tolist(), kept["replacing"].tolist(), strict=True):
-        others = [noses[i] for i in noses if i != one and male[i] == male[one]]
-        assert noses[two] <= min(others) + 1e-4
-
-
-def test_a_file_of_something_else_or_of_other_faces_or_sizes_is_refused(celeba, swaps, tmp_path):
-    with pytest.raises(DataError, match="nothing.safetensors holds no swapped faces"):
-        Swapped.read(tmp_path / "nothing.safetensors", celeba)
-    save_file({"weight": torch.zeros(1)}, tmp_path / "net.safetensors")
-    with pytest.raises(DataError, match="net.safetensors holds no swapped faces"):
-        Swapped.read(tmp_path / "net.safetensors", celeba)
-    few = dataclasses.replace(celeba, files=celeba.files[:2])
-    with pytest.raises(DataError, match="made of other faces"):
-        Swapped.read(swaps, few)
-    with pytest.raises(DataError, match="have 128 pixels a side, not 64"):
-        source(celeba, swaps).take(np.array([0]), 64)
-
-
-def test_where_no_face_is_found_nothing_is_made(celeba):
-    def blind(pixels: torch.Tensor) -> Points:
-        raise FaceError("No face.")
-
-    with pytest.raises(DataError, match="No face of the data could be swapped"):
-        made(celeba, 3, look=blind)
 
 
 def test_each_phase_moves_its_own_part_and_nothing_else(celeba, tmp_path):

@@ -156,11 +156,21 @@ def measured(card: Checkpoint) -> str:
         words = "; ".join(f"towards {name}: {_led(row)}" for name, row in masks.items())
     elif "Tables 2 and 7" in found:
         words = f"gives a hidden face back at {found['Tables 2 and 7'][HIDDEN]['PSNR']:.1f} dB"
-        if shares := [row["SR_E"] for row in found.get("Table 3", {}).values()]:
-            words += f"; its watermark is read in {min(shares):.0%} of files"
+        if shares := _extracted(found.get("Table 3", {})):
+            words += "; watermark read: " + ", ".join(f"{mark} in {share:.0%}" for mark, share in shares.items())
+            words += " of files"
     elif "face" in found:
         words = f"mean IoU over the face {found['face']:.2f}"
     return _two(words, f"on {found['data']}") if words else "not measured"
+
+
+def _extracted(rows: dict[str, dict[str, float]]) -> dict[str, float]:
+    """SR_E of each watermark of IPMN's Table 3, the lower of those of its sources, such as {"words": 0.97}."""
+    found: dict[str, float] = {}
+    for name, row in rows.items():
+        mark = name.split(", ")[0]
+        found[mark] = min(row["SR_E"], found.get(mark, 1.0))
+    return found
 
 
 def _led(row: dict[str, float]) -> str:
