@@ -91,6 +91,7 @@ class Protect(Making):
         super().__init__(runtime, request, cancelled)
         for member in self.members:
             member.recogniser.pressed = False
+        request = self.request
         self.scorer = Scorer(runtime, self.members, request.reference or request.person, self.targets, request.far)
         self.window = head_window(request.person)
         self.curves: list[Curve] = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,12 +45,17 @@ class Request:
     watermark: Tensor | None = None  # (1, 3, T, T), for a method that carries a picture: see app.watermarks
     survival: bool = True  # whether the result says what survives distortions
 
+    def strict(self) -> Request:
+        """The same; a reference that is the very photo to be protected is none."""
+        other, own = self.reference, self.person.photo.pixels
+        return replace(self, reference=None) if other and np.array_equal(other.photo.pixels, own) else self
+
 
 class Making:
     """A request turned into a file. `notes` gathers what the person should know."""
 
     def __init__(self, runtime: Runtime, request: Request, cancelled: Callable[[], bool] = lambda: False):
-        self.runtime, self.request, self.cancelled = runtime, request, cancelled
+        self.runtime, self.request, self.cancelled = runtime, request.strict(), cancelled
         self.method = method_of(request.method)
         self.exact = bool(getattr(self.method, "exact", False))
         if self.exact and request.format != "PNG":
@@ -91,11 +97,15 @@ class Making:
         return (gallery.person(self.runtime, aim(settings)),) if aim else ()
 
     def _targets(self) -> tuple[Person, ...]:
-        """The targets, less any that a surrogate takes for the person: towards them there is nothing to gain."""
+        """The targets, less any that a surrogate takes for the person: towards them there is nothing to gain.
+
+        Where nobody is attacked, the first of the panel looks.
+        """
         kept = []
         wanted = self._wanted()
+        watching = [m for m in self.members if m.attacked] or self.members[:1]
         for target in wanted:
-            alike = next((m for m in self.members if m.attacked and self._alike(m, target)), None)
+            alike = next((m for m in watching if self._alike(m, target)), None)
             if alike is None:
                 kept.append(target)
             else:

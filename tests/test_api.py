@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 from mcp import ClientSession
@@ -83,6 +84,27 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
         assert {"table.tex", "figure.png", "files/fgsm-weak-photo1.png"} <= set(packed.namelist())
     with pytest.raises(Exception, match="no setting called"):
         client.predict(photo=photo, targets=[gallery.HOPPER], params={"step": 2}, api_name="/protect")
+
+
+def test_who_uploads_the_same_photo_has_a_file_of_its_own_that_is_read_once(address, tmp_path):
+    file = put(tmp_path, gallery.portrait(gallery.COLLINS))
+    clients = [Client(address, verbose=False, download_files=str(tmp_path / str(i))) for i in range(2)]
+    for client in clients:
+        found = client.predict(handle_file(file), handle_file(file), judges=["sface"], api_name="/score")
+        assert found["rows"][0]["to_self"] == pytest.approx(1, abs=1e-3), "the same photo twice"
+    one, two = (httpx.post(f"{address}/gradio_api/upload", files={"files": file.read_bytes()}).json() for _ in "ab")
+    assert one != two
+    photo, against = ({"path": up[0], "meta": {"_type": "gradio.FileData"}} for up in (one, two))
+    told = [called(address, "score", photo=photo, against=against, judges=["sface"]) for _ in range(2)]
+    assert "event: complete" in told[0] and "event: error" in told[1] and "upload the photo again" in told[1]
+
+
+def called(address: str, name: str, **given) -> str:
+    """The events of a call over plain HTTP."""
+    url = f"{address}/gradio_api/call"
+    asked = httpx.post(f"{url}/v2/{name}", json=given, timeout=60).json()
+    return httpx.get(f"{url}/{name}/{asked['event_id']}", timeout=60).text
+
 
 
 @pytest.mark.parametrize("path", ["http://169.254.169.254/latest/", "https://example.org/a.png", "/etc/passwd"])

@@ -1,6 +1,7 @@
 """The whole job on real faces: what is scored is the exported file; outside the face nothing changes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,3 +224,15 @@ def test_weights_list_is_the_registry(capsys):
         rows["sface"]["figures"]["lfw_accuracy"] >= 0.992 and rows["dlib-resnet"]["figures"]["lfw_accuracy"] >= 0.985
     )
     assert rows["dlib-resnet"]["role"] == "judge" and all(row["trained"] is True for row in rows.values())
+
+
+def test_ones_own_face_is_no_target_also_where_nobody_is_attacked(runtime, astronaut, hider):
+    with pytest.raises(JobError, match="Every target looks like the person in the photo"):
+        finish(runtime, Request(astronaut, "ipmn", targets=(astronaut,)))
+
+
+def test_the_very_photo_is_no_reference(runtime, astronaut, hopper):
+    plain = Request(astronaut, "fgsm", targets=(hopper,), panel=SMALL, survival=False)
+    one, other = (finish(runtime, replace(plain, reference=given))[1] for given in (None, astronaut))
+    assert one.notes == other.notes and any("very photo" in note for note in other.notes)
+    assert other.compared_with == "the photo itself"

@@ -56,7 +56,7 @@ def test_metrics_are_the_queues_the_processs_and_the_models(client, demo, runtim
     monkeypatch.setenv("LARVATUS_METRICS_TOKEN", "secret")
     runtime.recogniser("sface")
     before = read(client)
-    assert before["larvatus_queue_length", ""] == 0 and before["larvatus_queue_limit", ""] == 7
+    assert before["larvatus_queue_length", ""] == 0 and before["larvatus_queue_limit", ""] == 40
     assert before["larvatus_recognisers_loaded", ""] == len(runtime.loaded()) >= 1
     assert before["larvatus_recognisers_bytes", ""] == sum(runtime.loaded().values()) > 1e6
     assert before["process_resident_memory_bytes", ""] > 1e7

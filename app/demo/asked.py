@@ -1,4 +1,4 @@
-"""What an event may bring: JSON of a sensible size, whose files were uploaded here.
+"""What an event may bring: JSON of a sensible size, whose files were uploaded here, while there is room for it.
 
 Gradio would fetch a file whose path is an address, and so ask other servers, or the network behind this one, for
 whatever a stranger wishes. Nothing here needs that.
@@ -19,17 +19,25 @@ EVENT = re.compile(r"^(?:/gradio_api)?/(?:queue/join|(?:call|run|api)(?:/|$))")
 MOST = 4_000_000  # bytes of JSON: files are uploaded apart; a page's own events have some kilobytes
 TOO_LARGE = "This request is too large: upload files apart, and send what the upload returns."
 BROKEN = "This request is no JSON that can be read: send one JSON object."
+FULL = "The queue is full, about {} s: try again then. Nothing of yours is lost."
 ELSEWHERE = "A file in this request was not uploaded here: upload it first; addresses and other paths are not read."
 
 
 class Asked:
     """ASGI middleware in front of the app; `root` is the folder in which uploads lie.
 
-    `fault` says of a path and its event what is wrong with what is asked, or None.
+    `fault` says of a path and its event what is wrong with what is asked, or None; `wait`, of what is not wrong, the
+    seconds until there is room for it, or None. That is answered by 429: of a 503 Gradio's page hides the words.
     """
 
-    def __init__(self, app: ASGIApp, root: Path, fault: Callable[[str, Any], str | None] = lambda path, event: None):
-        self.app, self.root, self.fault = app, root.resolve(), fault
+    def __init__(
+        self,
+        app: ASGIApp,
+        root: Path,
+        fault: Callable[[str, Any], str | None] = lambda path, event: None,
+        wait: Callable[[str, Any], int | None] = lambda path, event: None,
+    ):
+        self.app, self.root, self.fault, self.wait = app, root.resolve(), fault, wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -47,8 +55,11 @@ class Asked:
             event = json.loads(body)
         except (ValueError, RecursionError):
             return JSONResponse({"detail": BROKEN}, 400)
-        wrong = self.fault(path, event) if all(map(self._lies_here, _files(event))) else ELSEWHERE
-        return JSONResponse({"detail": wrong}, 400) if wrong else None
+        if wrong := self.fault(path, event) if all(map(self._lies_here, _files(event))) else ELSEWHERE:
+            return JSONResponse({"detail": wrong}, 400)
+        if (seconds := self.wait(path, event)) is not None:
+            return JSONResponse({"detail": FULL.format(seconds)}, 429, {"Retry-After": str(seconds)})
+        return None
 
     def _lies_here(self, file: Any) -> bool:
         try:

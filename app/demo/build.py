@@ -20,6 +20,7 @@ from app.demo.controls import Controls
 from app.demo.eraser_events import EraserEvents
 from app.demo.example import Example
 from app.demo.forge_events import ForgeEvents
+from app.demo.line import EVENTS, Line
 from app.demo.panel_events import PanelEvents
 from app.demo.photo_events import PhotoEvents
 from app.demo.protect_events import RunEvents
@@ -28,6 +29,7 @@ from app.demo.session import Desk
 from app.demo.setting_events import SettingEvents
 from app.demo.theme import CSS, theme
 from app.demo.tools import Tools
+from app.demo.uploads import keep_apart
 from app.demo.visitor import Visitors
 from app.demo.vitals import Vitals
 from app.runtime import Runtime
@@ -40,6 +42,7 @@ TITLE = (
 
 def build(runtime: Runtime) -> gr.Blocks:
     """The whole demo on one runtime. LARVATUS_EXAMPLE=0 leaves the first screen's example out."""
+    keep_apart()
     desk = Desk(room())
     example = Example(runtime) if os.environ.get("LARVATUS_EXAMPLE", "1") != "0" else None
     controls = Controls()
@@ -81,7 +84,7 @@ def build(runtime: Runtime) -> gr.Blocks:
         models_tab.select(**reading)
         for box in panels.boxes:
             wires.box(box, pull.PullEvents(runtime, box, desk)).then(**wires.anew(view, side, panels)).then(**reading)
-    demo.queue(max_size=40)
+    demo.queue(max_size=EVENTS)
     desk.sweep()
     if example is not None:
         example.start()
@@ -99,7 +102,9 @@ def launch_options(demo: gr.Blocks, runtime: Runtime) -> dict[str, Any]:
     guards = [
         Middleware(Vitals, demo=demo, runtime=runtime),
         Middleware(Visitors, root=room()),
-        Middleware(Asked, root=room(), fault=lambda path, event: fault(path, event, runtime.cards)),
+        Middleware(
+            Asked, root=room(), fault=lambda path, event: fault(path, event, runtime.cards), wait=Line(demo).wait
+        ),
         Middleware(Tools),
     ]
     return {

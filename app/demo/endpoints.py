@@ -12,6 +12,7 @@ import gradio as gr
 
 from app import gallery
 from app.compare.entries import USUAL as ENTRIES
+from app.demo import line
 from app.demo.api import Api
 from app.demo.session import Desk
 from app.demo.wishes import FORMATS
@@ -21,7 +22,7 @@ from app.runtime import Runtime
 from app.watermarks import USUAL as WORDS
 from engines.methods import METHODS
 
-HEAVY: dict[str, Any] = {"concurrency_id": "heavy", "concurrency_limit": 1}
+HEAVY: dict[str, Any] = {"concurrency_id": line.HEAVY, "concurrency_limit": 1}
 
 
 def add(runtime: Runtime, desk: Desk) -> None:

@@ -29,7 +29,7 @@ from app.demo.faces import Sitter
 from app.demo.visitor import visitor_of
 from app.identities import Identities
 from app.made import Made
-from app.photo import Photo
+from app.photo import Photo, PhotoError
 from app.report import Result
 from app.scoring import Person
 from app.to_study import measured
@@ -213,8 +213,14 @@ def _key(request: gr.Request | None) -> tuple[str, str]:
 
 
 def taken(path: str) -> bytes:
-    """The bytes of an upload, exactly as they came; the upload's own file is removed at once."""
+    """The bytes of an upload, exactly as they came; the upload's own file is removed at once.
+
+    PhotoError where it was read before.
+    """
     file = Path(path)
-    data = file.read_bytes()
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise PhotoError("An upload is read once and removed: upload the photo again.") from None
     file.unlink(missing_ok=True)
     return data

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
+import httpx
 from gradio.utils import get_function_description
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -110,6 +111,8 @@ def call(address: str, name: str, arguments: Mapping[str, Any]) -> list[types.Co
             return packed(client.predict(**given, api_name=f"/{name}"))
         except AppError as error:
             raise ValueError(str(error)) from None
+        except httpx.HTTPStatusError as error:
+            raise ValueError(error.response.json()["detail"]) from None
         finally:
             client.close()
 

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.demo.line import Line
 from app.runtime import Runtime
 
 
@@ -24,7 +25,7 @@ class Load(Collector):
     """What is read at each scrape: the queue, how long its work took, the networks in memory."""
 
     def __init__(self, demo: gr.Blocks, runtime: Runtime):
-        self.demo, self.runtime = demo, runtime
+        self.demo, self.runtime, self.line = demo, runtime, Line(demo)
 
     def collect(self) -> Iterable[Metric]:
         """See prometheus_client."""
@@ -36,8 +37,10 @@ class Load(Collector):
 
     def _queue(self) -> Iterator[Metric]:
         queue = self.demo._queue
-        yield GaugeMetricFamily("larvatus_queue_length", "Events that wait.", len(queue))
-        yield GaugeMetricFamily("larvatus_queue_limit", "Events that may wait.", queue.max_size or 0)
+        yield GaugeMetricFamily("larvatus_queue_length", "Heavy jobs that wait.", self.line.length())
+        yield GaugeMetricFamily("larvatus_queue_limit", "Heavy jobs that may wait.", self.line.most)
+        yield GaugeMetricFamily("larvatus_queue_seconds", "How long those who wait will take.", self.line.seconds())
+        yield GaugeMetricFamily("larvatus_events_waiting", "Events of any kind that wait.", len(queue))
         yield GaugeMetricFamily("larvatus_working", "Events under way.", queue.get_active_worker_count())
         took = SummaryMetricFamily("larvatus_event_seconds", "Events that ended, by what they did.", labels=["event"])
         times: dict[str, tuple[int, float]] = {}

@@ -12,6 +12,7 @@ from app.demo.controls import Controls
 from app.demo.eraser_events import EraserEvents
 from app.demo.forge import SCROLL
 from app.demo.forge_events import ForgeEvents
+from app.demo.line import HEAVY
 from app.demo.panel import OPEN, PanelView
 from app.demo.panel_events import PanelEvents
 from app.demo.photo_events import PhotoEvents
@@ -38,7 +39,7 @@ def run(demo: gr.Blocks, view: View, run: RunEvents, controls: Controls, width: 
         run.run,
         inputs,
         everything,
-        concurrency_id="heavy",
+        concurrency_id=HEAVY,
         concurrency_limit=1,
         show_progress="minimal",
         show_progress_on=[view.status],
@@ -100,7 +101,7 @@ def forge(tabs: Any, tab: Any, from_view: View, events: ForgeEvents) -> None:
     work = {
         "inputs": set(view.inputs),
         "outputs": view.everything,
-        "concurrency_id": "heavy",
+        "concurrency_id": HEAVY,
         "show_progress": "minimal",
         "show_progress_on": [view.status],
         "api_visibility": "private",
@@ -128,7 +129,7 @@ def compare(tab: Any, from_view: View, events: CompareEvents) -> None:
     view = events.view
     everything = view.everything
     loading = {**LIGHT, "show_progress": "minimal"}
-    work = {"concurrency_id": "heavy", "show_progress": "hidden", "api_visibility": "private"}
+    work = {"concurrency_id": HEAVY, "show_progress": "hidden", "api_visibility": "private"}
     tab.select(events.open, view.link, [*everything, events.far], js="() => [window.location.search]", **LIGHT)
     tab.select(events.choose_threat, view.threat, view.claims, **LIGHT)
     view.threat.input(events.choose_threat, view.threat, view.claims, **LIGHT)

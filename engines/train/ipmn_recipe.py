@@ -36,7 +36,7 @@ class Recipe:
     enhance: int
     batch: int = 4
     sizes: Sizes = SMALL
-    rates: tuple[float, float, float, float] = (1e-3, 3e-4, 3e-4, 3e-4)
+    rates: tuple[float, float, float, float] = (1e-3, 3e-4, 1e-3, 3e-4)
     clips: tuple[float, float, float, float] = (1.0, 0.2, 1.0, 1.0)
     warm: float = 0.8
     mark: bool = True

@@ -101,11 +101,17 @@ class Stages:
         return terms
 
     @torch.no_grad()
-    def service(self, net: Ipmn, batch: Batch) -> Service:
-        """What a network makes of a batch, in float32 but for H."""
+    def answered(self, net: Ipmn, batch: Batch) -> Tensor:
+        """x_wmf of a batch, in float32 but for H: all that a thief sees."""
         carrier = net.marked(batch.mask, batch.watermark) if self.recipe.mark else batch.mask
         with torch.autocast(self.device.split(":")[0], enabled=False):
-            masked = rounded(net.put_on(batch.protected, carrier)[0])
+            return rounded(net.put_on(batch.protected, carrier)[0])
+
+    @torch.no_grad()
+    def service(self, net: Ipmn, batch: Batch) -> Service:
+        """What a network makes of a batch, and restores of it."""
+        masked = self.answered(net, batch)
+        with torch.autocast(self.device.split(":")[0], enabled=False):
             restored = net.take_off(masked, random_matrix(masked, spread=self.recipe.spread))
         return Service(masked, *(rounded(picture) for picture in restored))
 
@@ -118,7 +124,7 @@ class Stages:
         """Eq. 9 by ℓ2: a thief learns what the service with its watermark answers."""
         thief, watermark = self.robbed(len(batch.mask))
         theirs = replace(batch, watermark=watermark)
-        answered = self.service(self.net, theirs).masked
+        answered = self.answered(self.net, theirs)
         terms = {"steal": losses.l2(thief(batch.protected, batch.replacing), answered)}
         self._update(0, terms)
         return terms

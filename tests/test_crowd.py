@@ -1,0 +1,47 @@
+"""Many visitors at once: what is counted of them. The run itself is `python -m app.crowd`."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from app import crowd
+from app.crowd import Seen, overtaken, summary
+
+JOBS = [(0, "fgsm", 0.0, 4.0), (1, "score", 1.0, 5.0), (0, "fgsm", 4.0, 9.0)]
+
+
+def test_jobs_in_order_are_not_overtaken_and_others_are_counted():
+    assert overtaken(JOBS) == 0
+    assert overtaken([*JOBS, (2, "fgsm", 3.0, 3.5)]) == 1, "before the two that were asked for earlier"
+    assert overtaken([*JOBS, (2, "fgsm", 0.5, 3.5)]) == 0, "within the slack"
+
+
+def test_the_figures_are_those_of_what_was_seen():
+    memory = [(10.0, 900.0), (59.0, 1000.0), (70.0, 1040.0), (80.0, 1010.0)]
+    found = summary(Seen(JOBS, [30], ["score: no"], [0.1, 0.3, 0.2], memory), 3, 1.5)
+    assert found["jobs"] == {"fgsm": 2, "score": 1} and found["jobs of a visitor"] == [0, 2]
+    assert found["seconds of a job"] == {"median": 4.0, "longest": 5.0}
+    assert found["page"] == {"median": 0.2, "longest": 0.3} and found["failures"] == ["score: no"]
+    assert found["memory"] == {"warm": 1000, "most later": 1040, "end": 1010}
+    assert found["told that the queue is full"] == 1 and found["done out of order"] == 0
+
+
+def test_nothing_seen_is_no_error():
+    assert summary(Seen(), 2, 0.1)["jobs of a visitor"] == [0, 0]
+
+
+@pytest.mark.parametrize(("status", "told", "failed"), [(429, [7], 0), (500, [], 1)])
+def test_who_is_sent_away_comes_back_later_and_an_error_is_a_failure(monkeypatch, status, told, failed):
+    slept = []
+    monkeypatch.setattr(crowd.time, "sleep", slept.append)
+
+    def predict(**job):
+        answer = httpx.Response(status, headers={"Retry-After": "7"}, request=httpx.Request("POST", "http://x"))
+        answer.raise_for_status()
+
+    seen = Seen()
+    crowd._ask(SimpleNamespace(predict=predict), (0, "fgsm"), {}, seen)
+    assert seen.told == told == slept and len(seen.failures) == failed and not seen.jobs
