@@ -8,6 +8,7 @@ from typing import Any
 def add_parser(commands: Any) -> None:
     """`bench NAME`."""
     from app.bench import (
+        attack_speed,
         default_run,
         dip_watermark,
         erasable_mask,
@@ -25,7 +26,7 @@ def add_parser(commands: Any) -> None:
     names = commands.add_parser("bench", help="measure a method").add_subparsers(
         dest="bench", required=True, metavar="NAME"
     )
-    papers = (tip_im, tip_im_speed, dip_watermark, erasable_mask, id_guard, ipmn)
+    papers = (tip_im, tip_im_speed, attack_speed, dip_watermark, erasable_mask, id_guard, ipmn)
     networks = (forgers, forger_limits, face_networks)
     for module in (command, *papers, *networks, default_run, panel, scale):
         module.add_parser(names)

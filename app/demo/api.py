@@ -9,7 +9,7 @@ import gradio as gr
 
 from app import gallery
 from app import photo as photos
-from app.demo.api_base import checked
+from app.demo.api_base import LEFT, checked
 from app.demo.api_boards import Boards
 from app.demo.session import taken
 from app.demo.setting_events import registered
@@ -93,8 +93,10 @@ class Api(Boards):
             identities=identities,
             watermark=self._watermark(words, watermark) if "watermark" in method_of(method).needs else None,
         )
-        with closing(protect(self.runtime, job)) as work:
-            result = next(item for item in work if isinstance(item, Result))
+        with closing(protect(self.runtime, job, self._left(request))) as work:
+            result = next((item for item in work if isinstance(item, Result)), None)
+        if result is None:
+            raise JobError(LEFT)
         return self.desk.of(request).write(result.name, result.file), result.as_dict()
 
     @checked

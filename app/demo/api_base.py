@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -20,6 +21,8 @@ from app.runtime import Runtime
 from app.scoring import JobError, Person, find_person
 from app.watermarks import USUAL as WORDS
 from app.watermarks import watermark_of
+
+LEFT = "The connection was closed, so the work was stopped: ask again."
 
 
 def checked(work: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,6 +47,12 @@ class Base:
 
     def __init__(self, runtime: Runtime, desk: Desk):
         self.runtime, self.desk = runtime, desk
+
+    def _left(self, request: gr.Request | None) -> Callable[[], bool]:
+        """Whether who called is gone since now: then nobody waits for the result."""
+        session = self.desk.of(request)
+        session.stop = threading.Event()
+        return session.stop.is_set
 
     @staticmethod
     def _watermark(words: str, path: str | None) -> Tensor:

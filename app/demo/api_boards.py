@@ -11,7 +11,7 @@ from app.compare.archive import archive
 from app.compare.entries import USUAL as ENTRIES
 from app.compare.figure import drawn
 from app.compare.job import Cell, Comparison, compare, lines
-from app.demo.api_base import Base, checked
+from app.demo.api_base import LEFT, Base, checked
 from app.demo.session import taken
 from app.demo.wishes import entries_of, ids
 from app.forge import USUAL, Wall, build, encoded
@@ -46,8 +46,9 @@ class Boards(Base):
         if not protected:
             raise JobError("There is no protected file: give one as `protected`.")
         asked = ids(forgers, "Forgers", "stargan")
-        *_, wall = build(self.runtime, person, load(taken(protected)), edit, asked)
-        assert isinstance(wall, Wall)
+        tiles = build(self.runtime, person, load(taken(protected)), edit, asked, self._left(request))
+        if (wall := next((item for item in tiles if isinstance(item, Wall)), None)) is None:
+            raise JobError(LEFT)
         return self.desk.of(request).write("larvatus-forged.png", encoded(wall)), wall.as_dict()
 
     @checked
@@ -77,7 +78,10 @@ class Boards(Base):
         towards = tuple(gallery.person(self.runtime, name) for name in targets or ())
         session = self.desk.of(request)
         job = Comparison(people, asked, towards, far=float(far), seed=int(seed), identities=session.identities)
-        cells = [item for item in compare(self.runtime, job) if isinstance(item, Cell)]
+        left = self._left(request)
+        cells = [item for item in compare(self.runtime, job, left) if isinstance(item, Cell)]
+        if left():
+            raise JobError(LEFT)
         board = lines(asked, cells)
         packed = archive(board, drawn(board))
         return session.write("larvatus-compare.zip", packed), {"rows": [line.as_dict() for line in board]}

@@ -167,8 +167,8 @@ class Desk:
     def _halt(self, session: Session) -> None:
         for switch in (session.stop, *session.pulls.values()):
             switch.set()
-        if session.comparing is not None:
-            session.comparing.stop.set()
+        for work in filter(None, (session.comparing, session.forging)):
+            work.stop.set()
         self.step_out(session)
 
     def forget(self, key: tuple[str, str], unseen_since: float) -> None:

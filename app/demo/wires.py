@@ -28,6 +28,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # A link is the page's own address and what the server knows of it, the query.
 ADDRESS = "link => link && link.startsWith('?') ? location.origin + location.pathname + link : link"
 LIGHT = {**QUIET, "concurrency_limit": 4, "concurrency_id": "light"}
+WORK = {**QUIET, "concurrency_id": HEAVY, "concurrency_limit": 1}
 
 
 def run(demo: gr.Blocks, view: View, run: RunEvents, controls: Controls, width: Any) -> None:
@@ -180,7 +181,7 @@ def authority(tabs: Any, tab: Any, view: View, events: AuthorityEvents) -> None:
 
 def eraser(tabs: tuple[Any, Any], from_view: View, events: EraserEvents) -> None:
     view = events.view
-    loading = {**LIGHT, "show_progress": "minimal", "show_progress_on": [view.verdict]}
+    loading = {**WORK, "show_progress": "minimal", "show_progress_on": [view.verdict]}
     outputs = view.everything
     sent = from_view.to_eraser.click(
         lambda: (gr.Tabs(selected="authority"), gr.Tabs(selected="erase")), None, list(tabs), queue=False, **QUIET
@@ -198,7 +199,7 @@ def eraser(tabs: tuple[Any, Any], from_view: View, events: EraserEvents) -> None
 
 def stolen(events: StolenEvents) -> None:
     view = events.view
-    loading = {**LIGHT, "show_progress": "minimal", "show_progress_on": [view.rows]}
+    loading = {**WORK, "show_progress": "minimal", "show_progress_on": [view.rows]}
     view.drop.upload(events.take, [view.drop, view.replacing], view.everything, **loading)
     view.draw.click(events.example, view.replacing, view.everything, **loading)
 

@@ -1,0 +1,140 @@
+"""PGD and MIM against torchattacks and foolbox: the same recogniser, faces, target, step and ball in one process.
+
+    pip install --no-deps torchattacks==3.5.1 foolbox==3.3.4 eagerpy==0.30.0 GitPython gitdb smmap
+    python -m app bench attack-speed --data DIR
+
+Both libraries attack classifiers. `Verifier` makes one of a recogniser: its cross-entropy has for each face a
+positive multiple of the slope of L_iden (TIP-IM Eq. 2), so that sign steps from the photo itself lead the same way;
+the loss where they end is compared. PGD's random start is off in all three.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from app.bench.lfw import crops, identification
+from engines.face import ARCFACE112
+from engines.iterate import Ensemble, GradientParams, Problem, iterate
+from engines.method import Budget, Scene
+from engines.methods.gradient import Fixed
+from engines.recognise import load
+
+NEEDED = "pip install --no-deps torchattacks==3.5.1 foolbox==3.3.4 eagerpy==0.30.0 GitPython gitdb smmap"
+EPSILON, STEPS = 12 / 255, 50
+ALPHA = 1.5 * EPSILON / STEPS
+MOMENTA = {"PGD": 0.0, "MIM": 1.0}
+Attack = Callable[[Tensor], Tensor]
+
+
+class Verifier(nn.Module):
+    """Two classes for each face (N, 3, S, S): its owner, by the cosine to `own` (N, D), and the target (D,)."""
+
+    def __init__(self, embed: Callable[[Tensor], Tensor], own: Tensor, target: Tensor):
+        super().__init__()
+        self.embed, self.own, self.target = embed, own, target
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits (N, 2)."""
+        found = self.embed(pixels)
+        return torch.stack([(found * self.own).sum(1), found @ self.target], 1)
+
+
+def ours(problem: Problem, pixels: Tensor) -> Tensor:
+    """`engines.iterate`, as the methods run it."""
+    *_, last = iterate(problem, Fixed())
+    return last.pixels
+
+
+def by_torchattacks(name: str, net: Verifier) -> Attack:
+    """Its PGD or MIFGSM."""
+    library = importlib.import_module("torchattacks")
+    if name == "PGD":
+        attack = library.PGD(net, eps=EPSILON, alpha=ALPHA, steps=STEPS, random_start=False)
+    else:
+        attack = library.MIFGSM(net, eps=EPSILON, alpha=ALPHA, steps=STEPS, decay=MOMENTA[name])
+    attack.set_mode_targeted_by_label(quiet=True)
+    return lambda pixels: attack(pixels, torch.ones(len(pixels), dtype=torch.long))
+
+
+def by_foolbox(name: str, net: Verifier) -> Attack:
+    """Its LinfPGD or LinfMomentumIterativeFastGradientMethod."""
+    library = importlib.import_module("foolbox")
+    model = library.PyTorchModel(net, bounds=(0, 1), device="cpu")
+    given: dict[str, Any] = {"abs_stepsize": ALPHA, "steps": STEPS, "random_start": False}
+    if name == "PGD":
+        attack = library.attacks.LinfPGD(**given)
+    else:
+        attack = library.attacks.LinfMomentumIterativeFastGradientMethod(momentum=MOMENTA[name], **given)
+    goal = partial(library.criteria.TargetedMisclassification)
+    return lambda pixels: attack.run(model, pixels, goal(torch.ones(len(pixels), dtype=torch.long)), epsilon=EPSILON)
+
+
+def scene(pixels: Tensor, target: Tensor, recogniser: Any, momentum: float) -> tuple[Problem, Verifier]:
+    """The same task for us and for a library: `target` is one face (1, 3, S, S)."""
+    params = GradientParams(epsilon=255 * EPSILON, steps=STEPS, momentum=momentum)
+    budget, where = Budget("linf", EPSILON), Scene([recogniser], target)
+    problem = Problem(pixels, where, params, budget, ARCFACE112, torch.Generator().manual_seed(0), ALPHA)
+    return problem, Verifier(Ensemble([recogniser], ARCFACE112), problem.own, problem.targets[0]).eval()
+
+
+def compare(folder: Path, faces: int, batch: int, recogniser_id: str = "sface") -> dict[str, Any]:
+    """Seconds a face and the mean loss of each, on LFW faces in batches, the three in turn; a row an attack."""
+    recogniser = load(recogniser_id)
+    found = identification(folder, identities=max(faces, 2), seed=0)
+    probes, target = crops(found.probes[:faces]), crops(found.targets[:1])
+    rows = []
+    for name, momentum in MOMENTA.items():
+        problem, net = scene(probes[:2], target, recogniser, momentum)
+        ours(problem, probes[:2])  # warm up outside the clock
+        took: dict[str, list[float]] = {}
+        losses: dict[str, list[Tensor]] = {}
+        for part in probes.split(batch):
+            problem, net = scene(part, target, recogniser, momentum)
+            ways = {"ours": partial(ours, problem), **_libraries(name, net)}
+            for way, attack in ways.items():
+                start = time.perf_counter()
+                made = attack(part)
+                took.setdefault(way, []).append(time.perf_counter() - start)
+                losses.setdefault(way, []).append(_loss(problem, made))
+        rows.append({"attack": name, **_row(took, losses, faces)})
+    about = {"recogniser": recogniser_id, "sha256": recogniser.card.sha256, "faces": faces, "batch": batch}
+    return {"rows": rows, "provenance": {**about, "steps": STEPS, "threads": torch.get_num_threads()}}
+
+
+def _libraries(name: str, net: Verifier) -> dict[str, Attack]:
+    try:
+        return {"torchattacks": by_torchattacks(name, net), "foolbox": by_foolbox(name, net)}
+    except ImportError as error:
+        raise SystemExit(f"{error.name} is not installed. Run: {NEEDED}") from None
+
+
+@torch.no_grad()
+def _loss(problem: Problem, made: Tensor) -> Tensor:
+    """L_iden of each face (N,)."""
+    assert F.relu((made - problem.original).abs() - EPSILON).max() < 1e-5
+    return problem.loss(problem.embed(made))[:, 0]
+
+
+def _row(took: dict[str, list[float]], losses: dict[str, list[Tensor]], faces: int) -> dict[str, float]:
+    seconds = {f"{way} s a face": sum(times) / faces for way, times in took.items()}
+    means = {f"{way} loss": float(torch.cat(values).mean()) for way, values in losses.items()}
+    return {**seconds, **means}
+
+
+def add_parser(commands: Any) -> None:
+    """`bench attack-speed`."""
+    parser = commands.add_parser("attack-speed", help="PGD and MIM against torchattacks and foolbox")
+    parser.add_argument("--faces", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the LFW parquet files")
+    parser.add_argument("--recogniser", default="sface")
+    parser.set_defaults(func=lambda args: compare(args.data, args.faces, args.batch, args.recogniser))
