@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app.demo import about, room, session
+from app.demo.errors import OURS, sentence
 from app.demo.session import Desk
 from app.demo.visitor import COOKIE, Visitors, folder_of, visitor_of
 
@@ -49,6 +50,31 @@ def test_a_visitor_gets_one_secret_that_scripts_cannot_read_and_keeps_it(app):
 def test_inside_the_frame_of_a_space_the_cookie_is_partitioned(app):
     cookie = TestClient(app).get("/", headers={"x-forwarded-proto": "https"}).headers["set-cookie"]
     assert "Secure; SameSite=None; Partitioned" in cookie
+
+
+HOST = {"host": "larvatus.example.org"}
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "https://larvatus.example.org.evil.example", "x"])
+@pytest.mark.parametrize("way", ["GET", "POST", "OPTIONS"])
+def test_a_page_of_another_site_is_refused(app, origin, way):
+    given = {**HOST, "origin": origin, "access-control-request-method": "POST"}
+    answer = TestClient(app).request(way, "/gradio_api/queue/join", headers=given)
+    assert answer.status_code == 403 and "Pages of other sites" in answer.json()["detail"]
+    assert "access-control-allow-origin" not in answer.headers and "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {**HOST, "origin": "https://larvatus.example.org"},
+        {"host": "127.0.0.1:7860", "x-forwarded-host": HOST["host"], "origin": "https://larvatus.example.org"},
+        {"host": "localhost:7860", "origin": "http://localhost:7860"},
+        HOST,
+    ],
+)
+def test_its_own_page_and_programs_are_not(app, own):
+    assert TestClient(app).get("/", headers=own).status_code == 200
 
 
 @pytest.mark.parametrize("forged", ["larvatus=", "larvatus=short", "larvatus=" + "a" * 44, 'larvatus="; x', "\xff=1"])
@@ -178,3 +204,15 @@ def test_the_page_says_how_long_and_who_runs_it_and_renders_no_markup_of_theirs(
     monkeypatch.setenv("LARVATUS_OPERATOR", "Ann, <b>ann</b> [x](http://y), ann@example.org")
     said = about.text().rsplit("\n", 1)[1]
     assert not set("<>[]()") & set(said) and "Ann, " in said and "ann@example.org" in said
+
+
+def test_the_log_says_where_an_error_was_and_nothing_of_whose(caplog):
+    def read(name: str) -> None:
+        raise OSError(2, "No such file", f"/tmp/{name}.png")
+
+    try:
+        read("Jane Doe")
+    except OSError as error:
+        assert sentence(error) == OURS
+    assert "FileNotFoundError in test_visitor.py" in caplog.text and "read" in caplog.text
+    assert "Jane" not in caplog.text and "/tmp" not in caplog.text

@@ -1,8 +1,10 @@
-"""Errors as one sentence for a person; never a traceback."""
+"""Errors as one sentence for a person; never a traceback. What is logged names no file, no person and no pixel."""
 
 from __future__ import annotations
 
 import logging
+import traceback
+from pathlib import Path
 
 import torch
 
@@ -30,5 +32,12 @@ def sentence(error: Exception) -> str:
         return DISK
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return MEMORY
-    logging.getLogger(__name__).error("Unforeseen error", exc_info=error)
+    logging.getLogger(__name__).error("Unforeseen %s", places(error))
     return OURS
+
+
+def places(error: BaseException) -> str:
+    """The kind of an error and where it came from, innermost first, without its words: they may hold names."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    return f"{type(error).__name__} in {where or 'no place'}"

@@ -2,7 +2,7 @@
 
 Gradio serves any file of its folder to whoever knows the address. Here everything lies in a folder named by a hash
 of the cookie, so that a name on the disk or in an address gives no cookie away. An address of the queue belongs to
-the first visitor who uses it.
+the first visitor who uses it. Gradio answers pages of other sites, with cookies; here they are refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import OrderedDict
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +24,7 @@ SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 FILE = re.compile(r"^(?:/gradio_api)?/file[=/](.*)$", re.DOTALL)
 CLOSED = re.compile(r"^(?:/gradio_api)?/(?:proxy=|stream/|monitoring)")  # what no part of the demo uses
 QUEUE = re.compile(r"^(?:/gradio_api)?/(?:queue/data|heartbeat/([^/]+))/?$")
+ELSEWHERE = "Pages of other sites may not use this app: open it by its own address."
 REMEMBERED = 20_000  # sessions whose visitor is known
 
 POLICY = "; ".join(
@@ -73,6 +74,8 @@ class Visitors:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         headers = dict(scope["headers"])
+        if _foreign(headers):
+            return await JSONResponse({"detail": ELSEWHERE}, 403)(scope, receive, send)
         secret, fresh = _secret(headers.get(b"cookie", b"").decode("latin-1"))
         if fresh:  # the first event must see who asks, too
             given = [pair for pair in scope["headers"] if pair[0] != b"cookie"]
@@ -108,6 +111,17 @@ class Visitors:
         if len(self._owners) > REMEMBERED:
             self._owners.popitem(last=False)
         return owner
+
+
+def _foreign(headers: dict[bytes, bytes]) -> bool:
+    """Whether a page of another site asks, by what the browser says of it; programs say nothing.
+
+    A proxy may keep the address as it was asked for in X-Forwarded-Host, which no page can send unasked.
+    """
+    if (origin := headers.get(b"origin")) is None:
+        return False
+    own = {headers.get(name, b"").decode("latin-1") for name in (b"host", b"x-forwarded-host")} - {""}
+    return urlsplit(origin.decode("latin-1")).netloc not in own
 
 
 def _secret(cookie: str) -> tuple[str, bool]:
