@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -216,3 +218,19 @@ def test_the_log_says_where_an_error_was_and_nothing_of_whose(caplog):
         assert sentence(error) == OURS
     assert "FileNotFoundError in test_visitor.py" in caplog.text and "read" in caplog.text
     assert "Jane" not in caplog.text and "/tmp" not in caplog.text
+
+
+def test_an_upload_that_nobody_asked_for_goes_when_its_time_is_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("LARVATUS_KEEP_MINUTES", "10")
+    monkeypatch.setattr(Desk, "_later", staticmethod(lambda seconds, action: None))
+    desk, alice = Desk(tmp_path / "files"), SimpleNamespace(session_hash="one", cookies={COOKIE: "a" * 43})
+    kept = desk.of(alice).folder / "own.png"
+    stale, broken_off = tmp_path / "files" / "ab" / "photo.png", tmp_path / "files" / "tmp1"
+    fresh = tmp_path / "files" / "cd" / "photo.png"
+    for path in (kept, stale, broken_off, fresh):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    for path in (kept.parent.parent, stale.parent, broken_off):
+        os.utime(path, (0, time.time() - 601))
+    desk.sweep()
+    assert kept.exists() and fresh.exists() and not stale.parent.exists() and not broken_off.exists()

@@ -199,7 +199,16 @@ class Desk:
         """Drop what nobody has touched for `kept_for`, now and again every SWEEP seconds while the process lives."""
         for key in list(self._sessions):
             self.forget(key, time.monotonic() - kept_for())
+        self._drop_unread()
         self._later(SWEEP, self.sweep)
+
+    def _drop_unread(self) -> None:
+        """Uploads, whole or broken off, that no event ever asked for."""
+        visitors = {key[0] for key in self._sessions}
+        for path in self.folder.glob("*"):
+            with contextlib.suppress(OSError):  # another thread may have read it just now
+                if path.name not in visitors and path.stat().st_mtime < time.time() - kept_for():
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @staticmethod
     def _later(seconds: float, action: Callable[[], None]) -> None:

@@ -29,6 +29,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.demo.api import Api
 from app.demo.calls import FILES, LISTS, fault, kind
+from app.demo.room import room
 from app.demo.wishes import CHECKS
 from engines.checkpoints import registry
 from engines.params import ParamError
@@ -102,7 +103,7 @@ def _content(path: str) -> types.ContentBlock:
 
 def call(address: str, name: str, arguments: Mapping[str, Any]) -> list[types.ContentBlock]:
     """Ask the app at an address as any program does. Raises ValueError with a sentence for the person."""
-    with tempfile.TemporaryDirectory(prefix="larvatus-mcp-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mcp-", dir=room().parent) as folder:
         given = unpacked(arguments, Path(folder))
         if wrong := fault(f"/call/v2/{name}", given, registry()):
             raise ValueError(wrong)
