@@ -337,7 +337,7 @@ def test_a_phone_needs_no_sideways_scrolling_and_shows_the_example(browser, show
             fold.click()
     page.wait_for_timeout(1500)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390 and not overflowing(page)
-    for tab in ("Models", "About & privacy"):
+    for tab in ("Compare", "Models", "About & privacy"):
         if not page.get_by_role("tab", name=tab).is_visible():
             page.get_by_role("button", name="…").or_(page.locator(".overflow-menu button")).first.click()
         page.get_by_role("tab", name=tab).or_(page.get_by_role("button", name=tab)).first.click()
