@@ -127,7 +127,7 @@ def _figures(card: Checkpoint) -> str:
         )
         return f"## Figures\n\n{source} {words}\n\n![32 samples: the face, and an edit under it]({card.id}.jpg)"
     rows = [f"| {name} | {value:.4f} |" for name, value in found.items()]
-    return f"## Figures\n\n{source}\n\n| | |\n|---|---|\n" + "\n".join(rows)
+    return f"## Figures\n\n{source}\n\n| Figure | Value |\n|---|---|\n" + "\n".join(rows)
 
 
 def _curve(log: dict[str, Any]) -> str:

@@ -127,7 +127,7 @@ def _figures(card: Checkpoint) -> str:
     return (
         f"## Figures\n\nMeasured on {found['data']}, by `{found['command']}`: L2-face / ID similarity / defence "
         f"success rate, each face with one edit of each forger, its edits in turn.{_trained(found)}\n\n"
-        f"| | {' | '.join(forgers)} |\n|{'---|' * (len(forgers) + 1)}\n" + "\n".join(lines) + "\n\n"
+        f"| Method | {' | '.join(forgers)} |\n|{'---|' * (len(forgers) + 1)}\n" + "\n".join(lines) + "\n\n"
         "Mean defence success rate after a change of the protected picture:\n\n" + "\n".join(after)
     )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from pathlib import Path
 
 import pytest
+from chromium import ARGS, CHROMIUM, MINUTE, needed, opened, put, says
 from hub_server import HubServer
 from serving import registry_of, serving
 
@@ -19,19 +19,8 @@ from app.study import inbox  # noqa: E402
 from engines import manipulate  # noqa: E402
 from engines.checkpoints import checkpoint, locate  # noqa: E402
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="No Chromium on this machine: no browser tests.")
+pytestmark = needed
 STEPS = 'input[aria-label="number input for Steps N"]'
-MINUTE = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -96,29 +85,6 @@ def astronaut(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("photos") / "astronaut.png"
     path.write_bytes(gallery.portrait(gallery.COLLINS))
     return str(path)
-
-
-def opened(browser, url: str, width: int = 1280, height: int = 900):
-    page = browser.new_page()
-    page.set_viewport_size({"width": width, "height": height})
-    page.goto(url)
-    page.wait_for_selector("#lv-verdict p", timeout=MINUTE)
-    return page
-
-
-def says(page, where: str, pattern: str, timeout: int = MINUTE) -> str:
-    """Wait until the element's text matches."""
-    page.wait_for_function(
-        "([where, pattern]) => new RegExp(pattern).test(document.querySelector(where)?.innerText)",
-        arg=[where, pattern],
-        timeout=timeout,
-    )
-    return page.inner_text(where)
-
-
-def put(page, path: str) -> str:
-    page.set_input_files("#lv-drop input[type=file]", path)
-    return says(page, "#lv-faces-line", "face found|restored|No face")
 
 
 def steps(page, count: int) -> None:
@@ -288,10 +254,12 @@ def test_a_recogniser_from_the_hub_is_described_fetched_and_used(browser, addres
     choose(page, "SFace (from the Hub)")
     facts = says(page, "#lv-drawer-facts", "10.7 MB")
     assert "Apache-2.0" in facts and "MS1MV2" in facts and "pinned" in facts and len(hub.gets()) == before
+    hub.pause = 1.0  # long enough to be seen on a busy machine
     page.click("#lv-drawer-download")
     says(page, "#lv-drawer-status", r"\d of 10\.7 MB")
     page.click("#lv-drawer-cancel")
     says(page, "#lv-drawer-status", "What came is kept", 3000)
+    hub.pause = 0.0
     page.click("#lv-drawer-download")
     says(page, "#lv-drawer-status", "is here now, and off")
     fetched = page.locator("#lv-attacked").get_by_label("SFace (from the Hub)", exact=True)

@@ -23,12 +23,12 @@ from app.study.store import Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser tests.")
 
-from tests.test_browser import ARGS, CHROMIUM, MINUTE  # noqa: E402
+from tests.chromium import ARGS, CHROMIUM, MINUTE, needed  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 sync_api.expect.set_options(timeout=MINUTE)
 TOKEN = "a-token-of-this-test"
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="No Chromium on this machine: no browser tests.")
+pytestmark = needed
 DESIGN = {
     "title": "Which looks natural?",
     "protocol": "pairs",

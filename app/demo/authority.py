@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.channel import CHANGES
-from app.demo.protect import dropzone
+from app.demo.photo_box import dropzone
 from app.reveal import DEFAULT_KEY
 
 INTRO = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -11,7 +12,21 @@ from starlette.middleware import Middleware
 
 from app import stolen as imitation
 from app import to_study
-from app.demo import about, authority, compare, endpoints, eraser, forge, models, panel, protect, pull, stolen, wires
+from app.demo import (
+    about,
+    authority,
+    compare,
+    endpoints,
+    eraser,
+    forge,
+    models,
+    panel,
+    protect,
+    pull,
+    stolen,
+    tour,
+    wires,
+)
 from app.demo.asked import Asked
 from app.demo.authority_events import AuthorityEvents
 from app.demo.calls import fault
@@ -34,6 +49,7 @@ from app.demo.visitor import Visitors
 from app.demo.vitals import Vitals
 from app.runtime import Runtime
 
+PAGE = Path(__file__).with_name("page.js").read_text()
 TITLE = (
     '<div class="lv-title"><h1>Larvatus</h1><p>Change a photo so slightly that people still see you, '
     "and see whether face recognition still does.</p>{studies}</div>"
@@ -48,7 +64,8 @@ def build(runtime: Runtime) -> gr.Blocks:
     controls = Controls()
     with gr.Blocks(title="Larvatus", analytics_enabled=False, delete_cache=(600, 3600), fill_width=True) as demo:
         with gr.Row(elem_id="lv-top"):
-            gr.HTML(TITLE.format(studies=_studies()), padding=False)
+            gr.HTML(TITLE.format(studies=_studies()), padding=False, js_on_load=PAGE)
+            guide = tour.draw(_tabs())
             opener = panel.button(runtime)
         with gr.Tabs() as tabs:
             with gr.Tab("Protect", id="protect"):
@@ -58,15 +75,16 @@ def build(runtime: Runtime) -> gr.Blocks:
                 office, eraser_tabs, eraser_view, thieves = _authority()
             with gr.Tab("Compare", id="compare") as compare_tab:
                 matrix = compare.draw()
-            with gr.Tab("Models") as models_tab:
+            with gr.Tab("Models", id="models") as models_tab:
                 shelf = models.draw(runtime)
-            with gr.Tab("About & privacy"):
+            with gr.Tab("About & privacy", id="about"):
                 about.draw(desk)
         endpoints.add(runtime, desk)
         width = gr.Number(visible="hidden", elem_id="lv-width")
         side = panel.draw(runtime, opener)
         panels = PanelEvents(runtime, side, [side.box, shelf.box])
         run = RunEvents(runtime, view, side, controls, desk, example)
+        guide.click(tour.tab_of, None, tabs, queue=False, **wires.QUIET)
         wires.run(demo, view, run, controls, width)
         wires.photos(view, PhotoEvents(runtime, view, panels, controls, desk), controls)
         wires.settings(view, SettingEvents(view, controls, desk), controls)
@@ -89,6 +107,11 @@ def build(runtime: Runtime) -> gr.Blocks:
     if example is not None:
         example.start()
     return demo
+
+
+def _tabs() -> set[str]:
+    """Ids of the tabs that there are."""
+    return {"protect", "authority", "compare", "models", "about"} | ({"forge"} if forge.offered() else set())
 
 
 def _studies() -> str:

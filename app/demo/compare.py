@@ -11,7 +11,8 @@ import gradio as gr
 from app.compare import entries, threats
 from app.compare.entries import STEPS, USUAL, choices, swept
 from app.compare.tradeoff import natural
-from app.demo.protect import CONSENT, dropzone
+from app.demo.photo_box import dropzone
+from app.demo.protect import CONSENT
 from engines.methods import METHODS
 
 SCRIPT = (Path(__file__).parent / "compare.js").read_text()

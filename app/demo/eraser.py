@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from app.demo import scoreboard
-from app.demo.protect import dropzone
+from app.demo.photo_box import dropzone
 from app.erased import Carried, Erased
 from app.report import Score
 from app.watermarks import USUAL

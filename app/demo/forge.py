@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.demo import wall
 from app.demo.controls import component
-from app.demo.protect import comparison, dropzone
+from app.demo.photo_box import comparison, dropzone
 from app.forge import ALL_EDITS, USUAL
 from engines import manipulate
 from engines.methods import METHODS

@@ -117,7 +117,7 @@ def tables(runtime: Runtime) -> str:
             names = "" if open else f": {', '.join(card.title for card in cards[:6])}{' …' * (len(cards) > 6)}"
             summary = escape(f"{heading} ({len(cards)}){names}")
             found += f"<details{' open' * open}><summary>{summary}</summary>{table(cards, used)}</details>"
-    found += f"<h3>Networks that methods are made of</h3>{methods_table(runtime)}"
+    found += f"<h2>Networks that methods are made of</h2>{methods_table(runtime)}"
     unlisted = frbench.installed() and not any(card.source == "frbench" for card in recognisers(runtime))
     return found + (UNLISTED if unlisted else "")
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import gradio as gr
 
+from app import gallery
 from app.demo import faces, restore, scoreboard, shown
 from app.demo.controls import Controls
 from app.demo.errors import sentence
+from app.demo.faces import Sitter
 from app.demo.panel_events import PanelEvents
 from app.demo.protect import View
 from app.demo.session import Desk, Session, taken
@@ -40,19 +42,30 @@ class PhotoEvents:
         except Exception as error:
             return {view.faces_line: scoreboard.alert(sentence(error)), view.drop: None}
         found = restore.read(sitter.photo.settings) if sitter.photo.settings is not None else None
-        session.stop.set()
-        session.sitter = faces.restored(sitter, found.box) if found else sitter
-        session.shown, session.views = shown.blank(view, shown.READY), {}
         attacked, gone = restore.attacked(found, self.runtime.cards) if found else ((), "")
-        said = " ".join((session.sitter.sentence, *sitter.photo.notes, found.sentence if found else "", gone))
+        sitter = faces.restored(sitter, found.box) if found else sitter
+        said = " ".join((sitter.sentence, *sitter.photo.notes, found.sentence if found else "", gone))
         return {
-            **session.shown,
-            **picture(view, session, said),
+            **self._put(session, sitter, said),
             view.drop: None,
-            view.status: "",
             **(self._restored(found) if found and found.method else {}),
             **(self._attacked(attacked, held_out, str(found.method)) if found and attacked else {}),
         }
+
+    def try_portrait(self, event: gr.EventData, request: gr.Request) -> shown.Updates:
+        """A built-in portrait instead of an upload."""
+        name = getattr(event, "example", None)
+        if name not in gallery.NAMES:
+            return {self.view.status: gr.skip()}
+        sitter = faces.from_person(gallery.person(self.runtime, name))
+        return self._put(self.desk.of(request), sitter, gallery.CREDITS[name] + ".")
+
+    def _put(self, session: Session, sitter: Sitter, said: str) -> shown.Updates:
+        """Another photo on the left, nothing on the right; what was under way stops."""
+        session.stop.set()
+        session.sitter = sitter
+        session.shown, session.views = shown.blank(self.view, shown.READY), {}
+        return {**session.shown, **picture(self.view, session, said), self.view.status: ""}
 
     def _attacked(self, ids: tuple[str, ...], held_out: list[str], method: str) -> shown.Updates:
         """The panel of the file: those it attacked, and of the page's judges those that are not among them."""

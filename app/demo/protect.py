@@ -8,7 +8,9 @@ from typing import Any
 import gradio as gr
 
 from app import gallery
+from app.demo import photo_box
 from app.demo.controls import Controls
+from app.demo.photo_box import comparison, dropzone
 from app.demo.scoreboard import CURVES
 from app.demo.session import FACE, VIEWS
 from app.reveal import DEFAULT_KEY
@@ -16,7 +18,6 @@ from app.watermarks import USUAL
 from engines.marks import LONGEST
 from engines.methods import METHODS
 
-PHOTO_TYPES = ["image", ".heic", ".heif", ".avif"]
 FIRST = next(iter(METHODS))
 CONSENT = "Only use targets who agreed to it, or who do not exist. Recognisers may take the result for them."
 HINT = "Left of the handle: before. Right of it: after. Drag the handle; scroll or pinch to zoom."
@@ -30,6 +31,7 @@ class View:
     timer: Any
     photo: Any
     drop: Any
+    ways: Any
     faces_line: Any
     box: Any
     method: Any
@@ -97,24 +99,12 @@ class View:
         return [getattr(self, item.name) for item in fields(self)]
 
 
-def dropzone(label: str, name: str, **more: Any) -> Any:
-    """A place to drop photos, `name` its element's id."""
-    look: dict[str, Any] = {"show_label": False, "file_types": PHOTO_TYPES, "height": 74, "container": False}
-    return gr.File(label=label, elem_id=name, elem_classes="lv-drop", **look, **more)
-
-
-def comparison(name: str, **more: Any) -> Any:
-    """Two pictures under one handle, `name` the element's id."""
-    look: dict[str, Any] = {"type": "filepath", "format": "png", "show_label": False, "container": False}
-    return gr.ImageSlider(interactive=False, max_height=440, buttons=["fullscreen"], elem_id=name, **look, **more)
-
-
 def draw(controls: Controls) -> View:
     """Lay the tab out: inputs on the left, results on the right."""
     found: dict[str, Any] = {"timer": gr.Timer(0.8, active=False)}
     with gr.Row(elem_id="lv-columns", equal_height=False):
         with gr.Column(scale=5, elem_id="lv-left"):
-            _photo(found)
+            photo_box.draw(found)
             _method(found)
             _settings(found, controls)
             _targets(found)
@@ -127,25 +117,6 @@ def draw(controls: Controls) -> View:
             with gr.Column(visible=False, elem_id="lv-details") as found["details"]:
                 _details(found)
     return View(**found)
-
-
-def _photo(found: dict[str, Any]) -> None:
-    with gr.Column(elem_id="lv-photo-box"):
-        found["photo"] = gr.Image(
-            type="filepath",
-            show_label=False,
-            interactive=False,
-            height=270,
-            buttons=[],
-            container=False,
-            elem_id="lv-photo",
-            alt_text="The photo with its faces outlined",
-        )
-        found["faces_line"] = gr.HTML(elem_classes="lv-quiet", elem_id="lv-faces-line")
-        found["drop"] = dropzone("Photo", "lv-drop")
-        found["box"] = gr.Button(
-            "Draw a box around the face instead", size="sm", elem_classes="lv-link", visible=False
-        )
 
 
 def _method(found: dict[str, Any]) -> None:

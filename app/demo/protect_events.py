@@ -11,7 +11,7 @@ import gradio as gr
 
 from app import gallery, to_study
 from app.demo import example as examples
-from app.demo import faces, scoreboard, shown
+from app.demo import faces, photo_box, scoreboard, shown
 from app.demo.controls import Controls
 from app.demo.errors import sentence
 from app.demo.example import Example
@@ -135,6 +135,7 @@ class RunEvents:
         )
         out: shown.Updates = {fold: gr.update(open=unfolded) for fold in folds}
         out[view.target_strip] = portraits([(name, gallery.person(self.runtime, name)) for name in gallery.NAMES])
+        out[view.ways] = photo_box.ways(self.runtime)
         return out | {view.timer: gr.update(active=self.example is not None)} | self.welcome(request)
 
     def welcome(self, request: gr.Request) -> shown.Updates:

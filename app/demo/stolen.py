@@ -12,7 +12,8 @@ import gradio as gr
 from app import gallery, stolen
 from app.demo import scoreboard
 from app.demo.errors import sentence
-from app.demo.protect import CONSENT, dropzone
+from app.demo.photo_box import dropzone
+from app.demo.protect import CONSENT
 from app.demo.session import taken
 from app.runtime import Runtime
 from app.scoring import Person, find_person

@@ -45,6 +45,7 @@ def theme() -> gr.themes.Base:
         block_info_text_size="*text_sm",
         body_text_color_subdued="#5b6675",  # 4.5 : 1 and more against the page, as WCAG asks
         body_text_color_subdued_dark="#9aa7b8",
+        color_accent="*primary_600",
         block_info_text_color="#5b6675",
         block_info_text_color_dark="#9aa7b8",
         layout_gap="16px",

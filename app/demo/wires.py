@@ -66,6 +66,7 @@ def photos(view: View, photos: PhotoEvents, controls: Controls) -> None:
         show_progress_on=[view.photo],
         **loading,
     )
+    view.ways.click(photos.try_portrait, None, everything, **LIGHT)
     view.photo.select(photos.click, None, everything, **LIGHT)
     view.box.click(photos.draw_box, None, everything, **LIGHT)
     view.extra.upload(photos.take_targets, view.extra, everything, show_progress_on=[view.extra_line], **loading)
