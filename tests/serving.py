@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def serving(example: bool, **settings: str) -> Iterator[str]:
-    """Its address, once it answers; its environment changed by `settings`."""
+def serving(example: bool, log: Path | None = None, **settings: str) -> Iterator[str]:
+    """Its address, once it answers; its environment changed by `settings`; what it prints goes into `log`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -32,7 +32,9 @@ def serving(example: bool, **settings: str) -> Iterator[str]:
         "LARVATUS_EXAMPLE": str(int(example)),
         **settings,
     }
-    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+    printed = log.open("wb") if log else subprocess.DEVNULL
+    errors = subprocess.STDOUT if log else None
+    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=printed, stderr=errors)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(240):
@@ -45,6 +47,8 @@ def serving(example: bool, **settings: str) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(20)
+        if log:
+            printed.close()
 
 
 def registry_of(folder: Path, *ids: str) -> dict[str, str]:

@@ -62,6 +62,12 @@ def studies(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
+def log(tmp_path_factory) -> Path:
+    """What the app prints."""
+    return tmp_path_factory.mktemp("log") / "app.log"
+
+
+@pytest.fixture(scope="module")
 def address(hub, studies, tmp_path_factory):
     """An app with two recognisers that are here, two of the Hub, one to be added by hand; its cache is empty."""
     folder = tmp_path_factory.mktemp("weights")
@@ -74,9 +80,9 @@ def address(hub, studies, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shown():
+def shown(log):
     """An app as visitors find it, its example included."""
-    with serving(example=True) as url:
+    with serving(example=True, log=log, PYTHONUNBUFFERED="1") as url:
         yield url
 
 
@@ -134,27 +140,59 @@ def test_protect_download_and_restore(browser, address, astronaut, studies, tmp_
     assert page.get_by_label("TIP-IM", exact=True).is_checked()
 
 
-def test_what_a_visitor_saw_is_at_no_address_for_anybody_else(playwright, browser, address, astronaut):
-    page, seen = opened(browser, address), set()
-    page.on("response", lambda answer: seen.add(answer.url))
-    put(page, astronaut)
-    steps(page, 2)
+PUBLIC = re.compile(
+    r"/($|\?|assets/|static/|theme\.css|config|manifest\.json|favicon|gradio_api/(startup-events|info|app_id|login))"
+)
+
+
+def test_what_a_visitor_saw_is_at_no_address_for_anybody_else(playwright, browser, shown):
+    page, seen = opened(browser, shown), set()
+    page.on("request", lambda asked: seen.add(asked.url))
+    page.reload()
+    page.click(f'[data-example="{gallery.HOPPER}"]')
+    says(page, "#lv-faces-line", "Grace Hopper")
+    page.get_by_label("ID-Guard", exact=True).check()
     page.click("#lv-protect")
     says(page, "#lv-status", "Done")
     page.wait_for_function("document.querySelectorAll('#lv-slider img').length > 1", timeout=MINUTE)
+    page.click("#lv-to-forge")
+    says(page, "#lv-forge-status", "Done", 2 * MINUTE)
+    page.locator("#lv-wall [data-forger]").first.click()
+    page.wait_for_selector("#lv-closer-slider img", timeout=MINUTE)
+    hrefs = "[...document.querySelectorAll('a[href*=\"/file=\"]')].map(link => link.href)"
+    seen |= set(page.evaluate(hrefs))
     page.wait_for_timeout(1000)
-    files = [url for url in seen if "/file=" in url]
-    outside = {url for url in seen if not url.startswith((address, "data:", "blob:"))}
-    assert len(files) >= 3 and not outside, "the photo, before and after; nothing is asked of other servers"
+    assert not {url for url in seen if not url.startswith((shown, "data:", "blob:"))}, "nothing is asked of others"
+    own = {url for url in seen if url.startswith(shown) and not PUBLIC.match(url.removeprefix(shown))}
+    files, queue = {url for url in own if "/file=" in url}, {url for url in own if "session_hash=" in url}
+    assert len(files) >= 8 and queue, "before and after of both tabs, the photo, the downloads; the line"
     stranger = playwright.request.new_context()
     assert {page.context.request.get(url).status for url in files} == {200}
-    assert {stranger.get(url).status for url in files} == {404}
+    for url in sorted(own):
+        assert stranger.get(url, timeout=5000).status in (403, 404, 405), url
     page.get_by_role("tab", name="About & privacy").click()
     page.click("#lv-delete-all")
     assert re.search(r"[1-9]\d* files", says(page, "#lv-receipt", "Deleted at"))
     assert {page.context.request.get(url).status for url in files} <= {403, 404}, "gone"
     page.click("#lv-receipt a")
-    page.wait_for_selector("#lv-verdict:has-text('Put in a photo')", timeout=MINUTE)
+    page.wait_for_selector("#lv-verdict:has-text('Example: Eileen Collins')", timeout=MINUTE)
+
+
+def test_the_log_of_a_whole_job_names_nobody(browser, shown, astronaut, log, tmp_path):
+    photo, broken = tmp_path / "Zerlina at home.png", tmp_path / "Zerlina torn.png"
+    photo.write_bytes(Path(astronaut).read_bytes())
+    broken.write_bytes(photo.read_bytes()[:400])
+    page = opened(browser, shown)
+    page.set_input_files("#lv-drop input[type=file]", str(broken))
+    says(page, "#lv-faces-line", "cut off|damaged|cannot be read")
+    put(page, str(photo))
+    page.get_by_label("DIP-Watermark", exact=True).check()
+    page.fill("#lv-identity input, #lv-identity textarea", "Zerlina")
+    page.click("#lv-protect")
+    says(page, "#lv-status", "Done", 2 * MINUTE)
+    printed = log.read_text()
+    assert "Larvatus: http" in printed, "this is the log"
+    assert not re.search("Zerlina|data:image|base64|127.0.0.1(?!:)|Traceback", printed)
 
 
 def test_cancel_stops_and_frees_the_place(browser, address, astronaut):

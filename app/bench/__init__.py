@@ -13,6 +13,7 @@ def add_parser(commands: Any) -> None:
         dip_watermark,
         erasable_mask,
         face_networks,
+        first_look,
         forger_limits,
         forgers,
         id_guard,
@@ -28,5 +29,5 @@ def add_parser(commands: Any) -> None:
     )
     papers = (tip_im, tip_im_speed, attack_speed, dip_watermark, erasable_mask, id_guard, ipmn)
     networks = (forgers, forger_limits, face_networks)
-    for module in (command, *papers, *networks, default_run, panel, scale):
+    for module in (command, *papers, *networks, default_run, first_look, panel, scale):
         module.add_parser(names)
