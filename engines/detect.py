@@ -30,6 +30,8 @@ class Detector:
         if factor < 1:
             size = [max(1, round(n * factor)) for n in pixels.shape[-2:]]
             small = F.interpolate(pixels, size=size, mode="bilinear", antialias=True, align_corners=False)
+        if min(small.shape[-2:]) < SMALLEST_FACE:  # a strip: MTCNN has no scale at which to search it
+            return ()
         scale = np.array([pixels.shape[-1] / small.shape[-1], pixels.shape[-2] / small.shape[-2]])
         with self._lock, torch.inference_mode():
             boxes, scores, points = self._net.detect(small[0].permute(1, 2, 0).contiguous().numpy(), landmarks=True)

@@ -27,16 +27,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
-def refused() -> dict[str, bytes]:
-    """One file of each sentence that the decoder has for them."""
-    found: dict[str, bytes] = {}
-    for data in corpus().values():
-        try:
-            photos.load(data)
-        except PhotoError as error:
-            found.setdefault(re.sub(r"[\d,]+", "0", str(error)), data)
-    assert len(found) >= 10
-    return found
+def files() -> dict[str, bytes]:
+    return corpus()
 
 
 def one_sentence(text: str) -> str:
@@ -53,34 +45,57 @@ def test_the_corpus_costs_neither_memory_nor_time():
     assert found["slowest"][1] < 20 and found["peak"] < 1.5e9, found
 
 
-def test_on_the_page(refused, tab, tmp_path):  # noqa: F811
-    for data in refused.values():
+def decodes(data: bytes) -> bool:
+    try:
+        photos.load(data)
+    except PhotoError:
+        return False
+    return True
+
+
+def test_on_the_page(files, tab, tmp_path):  # noqa: F811
+    for name, data in files.items():
         out = tab.photos.take_photo(put(tmp_path, data), ["dlib-resnet"], VISITOR)
-        shown = out[tab.view.faces_line]
-        one_sentence(re.sub(r"<[^>]*>", "", shown).strip())
+        shown = re.sub(r"<[^>]*>", "", out[tab.view.faces_line]).strip()
+        if not decodes(data):
+            one_sentence(shown)
+        assert shown and "on our side" not in shown, name
     assert not list(tmp_path.glob("photo*")), "the upload is gone"
 
 
-def test_by_the_api(refused, runtime, tmp_path):
+def test_by_the_api(files, runtime, tmp_path):
     api = Api(runtime, Desk(tmp_path / "desk"))
-    for data in refused.values():
-        for call in (api.reveal, api.protect):
-            with pytest.raises(gr.Error) as caught:
-                call(put(tmp_path, data), request=VISITOR)
-            one_sentence(str(caught.value.message))
+    for name, data in files.items():
+        try:
+            found = api.reveal(put(tmp_path, data), request=VISITOR)
+        except gr.Error as error:
+            one_sentence(str(error.message))
+        else:
+            assert decodes(data) and json.dumps(found), name
 
 
-def test_on_the_command_line(refused, tmp_path, capsys):
+def test_on_the_command_line(files, tmp_path, capsys):
     file = tmp_path / "photo.png"
-    for data in refused.values():
+    for name, data in files.items():
+        if re.search(r" (cut at|flipped|overwritten|doubled|emptied) ", name) and decodes(data):
+            continue  # the same picture again, and each command starts the detector anew
         file.write_bytes(data)
-        for command in (["score", str(file), "--against", str(file)], ["reveal", str(file)]):
-            assert main(command) == 2
-            one_sentence(capsys.readouterr().err.strip())
+        status, (printed, told) = main(["reveal", str(file)]), capsys.readouterr()
+        assert status in (0, 1, 2) and (printed or told), name
+        if status == 2:
+            one_sentence(told.strip())
+        assert decodes(data) or status == 2, name
 
 
-def test_in_the_import_of_a_study(refused):
-    for data in refused.values():
-        with pytest.raises(StudyError) as caught:
-            prepare(Incoming(data, photo="one"))
-        one_sentence(str(caught.value))
+def test_in_the_import_of_a_study(files):
+    taken = 0
+    for name, data in files.items():
+        incoming = Incoming(data, photo="one", role="reference")
+        try:
+            prepare(incoming)
+        except StudyError as error:
+            assert "cannot be used: " in one_sentence(str(error)), name
+        else:
+            taken += 1
+            assert decodes(data), name
+    assert 100 < taken < len(files)

@@ -131,6 +131,11 @@ def test_large_photos_are_searched_small_but_answered_large(runtime, astronaut):
     assert torch.allclose(torch.tensor(found.landmarks), 4 * torch.tensor(face.landmarks), atol=12)
 
 
+@pytest.mark.parametrize("size", [(33, 5000), (5000, 33), (27, 300), (28, 28)])
+def test_a_strip_has_no_face_and_is_no_error(runtime, size):
+    assert runtime.detector.faces(torch.zeros(1, 3, *size, dtype=torch.uint8)) == ()
+
+
 def test_no_face_and_the_manual_box(runtime):
     empty = torch.full((1, 3, 300, 300), 128, dtype=torch.uint8)
     assert runtime.detector.faces(empty) == ()
