@@ -27,7 +27,7 @@ each further step against SFace.
 
 def lent() -> bool:
     """Whether GPUs are lent here, a job at a time."""
-    return bool(os.environ.get("SPACES_ZERO_GPU"))
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,14 @@ def test_broken_json_is_a_sentence(client, body):
     assert answer.status_code == 400 and answer.json()["detail"] == asked.BROKEN
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_none_is_a_sentence(client, number):
+    for body in (f'{{"data": [{number}]}}', f'{{"data": [[{{"gamma": {number}}}], 1]}}'):
+        answer = client.post("/gradio_api/queue/join", content=body)
+        assert answer.status_code == 400 and number in answer.json()["detail"]
+    assert client.post("/gradio_api/queue/join", json={"data": [number]}).status_code == 200, "as text it may stand"
+
+
 def test_a_large_body_is_refused_before_it_is_read_whole(client):
     pulled = []
 

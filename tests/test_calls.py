@@ -25,6 +25,7 @@ from engines.checkpoints import registry
 from engines.params import ParamError
 
 PHOTO = {"path": "photo.png"}
+ENDPOINTS = ["protect", "score", "reveal", "erase", "forge", "compare"]
 CALL, NAMED = "/gradio_api/call/", "/gradio_api/call/v2/"
 
 
@@ -154,7 +155,7 @@ ANY = st.recursive(
 
 
 @settings(max_examples=150, deadline=None, database=None)
-@given(endpoint=st.sampled_from(["protect", "reveal", "erase", "forge", "compare"]), data=st.lists(ANY, max_size=18))
+@given(endpoint=st.sampled_from(ENDPOINTS), data=st.lists(ANY, max_size=18))
 def test_whatever_is_asked_is_answered_in_one_sentence(endpoint, data):
     said = fault(f"{CALL}{endpoint}", {"data": [PHOTO, *data]}, registry())
     assert said is None or (said.endswith(".") and "\n" not in said and "Something went wrong" not in said), said

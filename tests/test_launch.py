@@ -32,7 +32,7 @@ def test_options_open_nothing(runtime):
     assert options["show_error"] is False and options["run_history"] is False
     guards = options["app_kwargs"]["middleware"]
     assert all(isinstance(guard, Middleware) for guard in guards)
-    assert [guard.cls.__name__ for guard in guards] == ["Vitals", "Visitors", "Asked", "Tools"]
+    assert [guard.cls.__name__ for guard in guards] == ["Vitals", "Visitors", "Uploads", "Asked", "Tools"]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -225,12 +225,13 @@ def test_an_upload_that_nobody_asked_for_goes_when_its_time_is_over(tmp_path, mo
     monkeypatch.setattr(Desk, "_later", staticmethod(lambda seconds, action: None))
     desk, alice = Desk(tmp_path / "files"), SimpleNamespace(session_hash="one", cookies={COOKIE: "a" * 43})
     kept = desk.of(alice).folder / "own.png"
-    stale, broken_off = tmp_path / "files" / "ab" / "photo.png", tmp_path / "files" / "tmp1"
-    fresh = tmp_path / "files" / "cd" / "photo.png"
-    for path in (kept, stale, broken_off, fresh):
+    stale, broken_off = tmp_path / "files" / "ab" / "upload-1" / "photo.png", tmp_path / "files" / "tmp1"
+    fresh, alices = tmp_path / "files" / "cd" / "upload-1" / "photo.png", kept.parents[1] / "upload-1" / "photo.png"
+    for path in (kept, stale, broken_off, fresh, alices):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
-    for path in (kept.parent.parent, stale.parent, broken_off):
+    for path in (kept.parent.parent, stale.parent, alices.parent, broken_off):
         os.utime(path, (0, time.time() - 601))
     desk.sweep()
-    assert kept.exists() and fresh.exists() and not stale.parent.exists() and not broken_off.exists()
+    assert kept.exists() and fresh.exists(), "of a visitor who is here, and a fresh one"
+    assert not any(path.exists() for path in (stale.parent, alices.parent, broken_off))

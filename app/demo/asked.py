@@ -19,6 +19,7 @@ EVENT = re.compile(r"^(?:/gradio_api)?/(?:queue/join|(?:call|run|api)(?:/|$))")
 MOST = 4_000_000  # bytes of JSON: files are uploaded apart; a page's own events have some kilobytes
 TOO_LARGE = "This request is too large: upload files apart, and send what the upload returns."
 BROKEN = "This request is no JSON that can be read: send one JSON object."
+NO_NUMBER = "This request holds {} where a number is meant: send finite numbers."
 FULL = "The queue is full, about {} s: try again then. Nothing of yours is lost."
 ELSEWHERE = "A file in this request was not uploaded here: upload it first; addresses and other paths are not read."
 
@@ -51,12 +52,15 @@ class Asked:
     def _refused(self, path: str, body: bytes | None) -> Response | None:
         if body is None:
             return JSONResponse({"detail": TOO_LARGE}, 413)
+        endless: list[str] = []  # NaN and Infinity are no JSON, but Python's parser reads them
         try:
-            event = json.loads(body)
+            event = json.loads(body, parse_constant=lambda name: (endless.append(name), float(name))[1])
         except (ValueError, RecursionError):
             return JSONResponse({"detail": BROKEN}, 400)
         if wrong := self.fault(path, event) if all(map(self._lies_here, _files(event))) else ELSEWHERE:
             return JSONResponse({"detail": wrong}, 400)
+        if endless:
+            return JSONResponse({"detail": NO_NUMBER.format(endless[0])}, 400)
         if (seconds := self.wait(path, event)) is not None:
             return JSONResponse({"detail": FULL.format(seconds)}, 429, {"Retry-After": str(seconds)})
         return None

@@ -44,7 +44,7 @@ from app.demo.session import Desk
 from app.demo.setting_events import SettingEvents
 from app.demo.theme import CSS, theme
 from app.demo.tools import Tools
-from app.demo.uploads import keep_apart
+from app.demo.uploads import Uploads, keep_apart
 from app.demo.visitor import Visitors
 from app.demo.vitals import Vitals
 from app.runtime import Runtime
@@ -125,6 +125,7 @@ def launch_options(demo: gr.Blocks, runtime: Runtime) -> dict[str, Any]:
     guards = [
         Middleware(Vitals, demo=demo, runtime=runtime),
         Middleware(Visitors, root=room()),
+        Middleware(Uploads, root=room()),
         Middleware(
             Asked, root=room(), fault=lambda path, event: fault(path, event, runtime.cards), wait=Line(demo).wait
         ),

@@ -26,6 +26,7 @@ import numpy as np
 from PIL import Image
 
 from app.demo.faces import Sitter
+from app.demo.uploads import PREFIX as UPLOAD
 from app.demo.visitor import visitor_of
 from app.identities import Identities
 from app.made import Made
@@ -204,10 +205,10 @@ class Desk:
 
     def _drop_unread(self) -> None:
         """Uploads, whole or broken off, that no event ever asked for."""
-        visitors = {key[0] for key in self._sessions}
-        for path in self.folder.glob("*"):
+        visitors = {self.folder / key[0] for key in self._sessions}
+        for path in {*self.folder.glob("*"), *self.folder.glob(f"*/{UPLOAD}*")} - visitors:
             with contextlib.suppress(OSError):  # another thread may have read it just now
-                if path.name not in visitors and path.stat().st_mtime < time.time() - kept_for():
+                if path.stat().st_mtime < time.time() - kept_for():
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @staticmethod

@@ -11,6 +11,7 @@ import hashlib
 import re
 import secrets
 from collections import OrderedDict
+from contextvars import ContextVar
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ CLOSED = re.compile(r"^(?:/gradio_api)?/(?:proxy=|stream/|monitoring)")  # what 
 QUEUE = re.compile(r"^(?:/gradio_api)?/(?:queue/data|heartbeat/([^/]+))/?$")
 ELSEWHERE = "Pages of other sites may not use this app: open it by its own address."
 REMEMBERED = 20_000  # sessions whose visitor is known
+
+asking: ContextVar[str] = ContextVar("asking", default="nobody")
+"""The folder of the visitor whose request is being answered."""
 
 POLICY = "; ".join(
     [
@@ -83,6 +87,7 @@ class Visitors:
             scope = {**scope, "headers": [*given, (b"cookie", cookie.encode("latin-1"))]}
         file = FILE.match(scope["path"])
         sent = _sending(send, _cookie(secret, scope, headers) if fresh else None, private=file is not None)
+        asking.set(folder_of(secret))
         if not self._may(scope, folder_of(secret)):
             answer = JSONResponse({"detail": "Nothing of yours is at this address: make it again."}, 404)
             return await answer(scope, receive, sent)
