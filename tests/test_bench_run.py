@@ -14,9 +14,12 @@ import pytest
 import torch
 from bench_runs import ROWS, run, write
 
+from app.__main__ import main
+from app.bench.run import session
 from app.bench.run.local import Local
 from app.bench.run.loop import Done, Inline
 from app.bench.run.session import prepare
+from app.bench.run.sources import Folder
 from app.bench.run.spec import SpecError, load, read
 from app.bench.run.store import JOURNAL
 from app.bench.run.store import ROWS as ROWS_FILE
@@ -94,6 +97,35 @@ def test_the_figures_are_those_of_a_protected_file(whole, folder, runtime):
         assert by.loc[score.recogniser, "matches_target"] == score.matches_target
     bare = whole[0].to_pandas().query("photo == 'a.png' and setting == 'Unprotected' and distortion == 'none'")
     assert bare[bare["kind"] == "recogniser"]["to_self"].to_numpy() == pytest.approx([1.0, 1.0])
+
+
+def test_photos_that_the_data_cannot_give_are_rows_with_their_reason(whole, spec, tmp_path, monkeypatch):
+    read = Folder.read
+
+    def torn(self, index):
+        if self.rows[index].name != "a.png":
+            raise RuntimeError("the disk is tired")
+        return read(self, index)
+
+    monkeypatch.setattr(Folder, "read", torn)
+    rows = run(spec, tmp_path).to_pandas()
+    assert len(rows) == ROWS and rows["key"].is_unique
+    failed = rows[rows["reason"].notna()]
+    assert set(failed["photo"]) == {"b.png", "broken.png"} and len(failed) == ROWS * 2 / 3
+    assert set(failed["reason"]) == {"The file could not be read from the data: RuntimeError: the disk is tired"}
+    good = whole[0].to_pandas()
+    assert rows[rows["photo"] == "a.png"].equals(good[good["photo"] == "a.png"])
+
+
+def test_rows_of_another_version_of_the_code_are_kept_and_told(spec, tmp_path, capsys, monkeypatch):
+    command = ["bench", "run", str(spec), "--out", str(tmp_path / "out"), "--workers", "0"]
+    says = "made by another version of this code"
+    for version, told in (("one", False), ("one", False), ("two", True), ("two", True)):
+        monkeypatch.setattr(session, "code", lambda version=version: version)
+        assert main(command) == 0 and (says in capsys.readouterr().err) == told
+    assert json.loads((tmp_path / "out" / session.RUN).read_text())["code"] == ["one", "two"]
+    monkeypatch.undo()
+    assert len(session.code()) == 64 and session.code() == session.code()
 
 
 def test_a_run_that_is_killed_goes_on_and_computes_nothing_twice(whole, spec, folder):

@@ -124,6 +124,19 @@ def test_photos_are_read_when_they_are_given_away_and_not_before():
     assert sorted(read) == NAMES
 
 
+def test_what_is_done_is_kept_before_the_next_photo_is_read():
+    kept = []
+
+    def loaded(one):
+        if len(kept) == 1:
+            raise KeyboardInterrupt
+        return one
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Fake(workers=1), iter(BUNDLES), loaded, lambda one, made: kept.append(one.distortion), given_up)
+    assert kept == ["a0"]
+
+
 def build(setup):
     """What a process does with an item: its process id in the row; "b1" dies, the first time or always."""
 

@@ -37,7 +37,7 @@ def items(plan, known=()):
 def test_the_plan_is_the_same_every_time_and_every_row_has_its_own_key():
     keys = [want.key for item in items(PLAN) for want in item.wants]
     assert len(keys) == len(PLAN) == len(set(keys)) == 4 * 2 * 2 * 2
-    assert keys == [key for key, _ in PLAN.in_order()] == [want.key for item in items(PLAN) for want in item.wants]
+    assert keys == [key for key, _, _ in PLAN.in_order()] == [want.key for item in items(PLAN) for want in item.wants]
     assert all(len({(i.probe.index, i.setting.name) for i in bundle}) == 1 for bundle in PLAN.bundles(()))
 
 
@@ -66,7 +66,7 @@ def test_rows_come_back_in_order_with_labels_and_to_the_bit(tmp_path):
         for item in reversed(items(PLAN)):
             store.add(rows_of(item))
         table = store.finish(PLAN)
-    assert table["key"].to_pylist() == [key for key, _ in PLAN.in_order()]
+    assert table["key"].to_pylist() == [key for key, _, _ in PLAN.in_order()]
     assert set(table["to_self"].to_pylist()) == {1 / 3}
     assert table["label_Male"].to_pylist()[:9] == [True] * 8 + [False]
     assert not (tmp_path / EARLIER).exists() and (tmp_path / JOURNAL).read_text() == ""
@@ -96,6 +96,23 @@ def test_no_row_is_twice_and_other_plans_keep_theirs(tmp_path):
     with Store(tmp_path) as store:
         assert not items(PLAN, store.known)
         assert len(store.finish(PLAN)) == len(PLAN)
+
+
+def test_a_plan_that_grew_says_all_names_as_a_fresh_run_would(tmp_path):
+    people = tuple(dataclasses.replace(probe, person=f"person {probe.index}") for probe in PROBES)
+    named = tuple(dataclasses.replace(one, name=f"{one.name} (seed 0)") for one in PLAN.settings)
+    grown = dataclasses.replace(PLAN, probes=people, settings=named)
+    tables = []
+    for folder, plans in (("grown", (PLAN, grown)), ("fresh", (grown,))):
+        for plan in plans:
+            with Store(tmp_path / folder) as store:
+                for item in items(plan, store.known):
+                    store.add(rows_of(item))
+                tables.append(store.finish(plan))
+    _, after, fresh = (table.to_pylist() for table in tables)
+    assert after == fresh and {row["person"] for row in after} == {f"person {i}" for i in range(4)}
+    assert {row["setting"] for row in after} == {"Unprotected (seed 0)", "FGSM (seed 0)"}
+    assert {row["role"] for row in after if row["setting"].startswith("FGSM")} == {None, "surrogate"}
 
 
 def test_failed_rows_are_there_unless_they_are_asked_for_again(tmp_path):

@@ -31,7 +31,7 @@ def cast(spec: Spec, rows: Sequence[Row]) -> Cast:
     pool = _pool(spec, rows, people, set(targets))
     if spec.photos.shuffle is not None:
         random.Random(spec.photos.shuffle).shuffle(pool)
-    probes = tuple(pool[: spec.photos.limit])
+    probes = tuple(sorted(pool[: spec.photos.limit]))  # in the order of the data, which is quick to read
     if not probes:
         raise SpecError("No photo is left to protect: lower `targets.people`, or give more photos per person.")
     aimed = tuple(people[name][0] for name in targets)

@@ -16,7 +16,7 @@ from app.bench.run.loop import Backend, Inline
 from app.bench.run.measures import Cell, cells
 from app.bench.run.progress import Progress, duration
 from app.bench.run.report import html_report
-from app.bench.run.session import Prepared, compute, describe, prepare
+from app.bench.run.session import OTHER_CODE, Prepared, codes, compute, describe, prepare
 from app.bench.run.slices import BOTH, slices
 from app.bench.run.spec import Spec, SpecError, load
 from app.bench.run.store import ROWS, Store
@@ -71,6 +71,8 @@ def run_bench(args: Any) -> dict[str, Any]:
     prepared = prepare(spec)
     with Store(args.out, args.again) as store:
         progress = Progress(len(prepared.plan), _there(prepared, store))
+        if store.known and len(codes(args.out)) > 1:
+            progress.say(OTHER_CODE.format(args.out.name))
         try:
             table = compute(prepared, store, backend, progress)
         except KeyboardInterrupt:
@@ -91,7 +93,7 @@ def _check_labels(spec: Spec, labels: Sequence[str]) -> None:
 
 
 def _there(prepared: Prepared, store: Store) -> int:
-    return sum(key in store.known for key, _ in prepared.plan.in_order())
+    return sum(key in store.known for key, _, _ in prepared.plan.in_order())
 
 
 def summary(rows: pd.DataFrame, about: dict[str, Any], labels: Sequence[str], folder: Path) -> dict[str, Any]:

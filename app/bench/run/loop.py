@@ -140,9 +140,9 @@ class _Loop:
             hand, self.barren = self.hands[event.worker], 0
             item, hand.item = hand.item, None
             assert item is not None
-            if not self._give(event.worker):  # first its next item: a worker need not wait for the disk
+            self.done(item, event.rows)  # before anything else can go wrong
+            if not self._give(event.worker):
                 self.idle.add(event.worker)
-            self.done(item, event.rows)
         else:
             self._mourn(event.worker)
 

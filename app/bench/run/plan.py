@@ -71,6 +71,7 @@ class Item:
     wants: tuple[Want, ...]
     data: bytes = b""
     reference: bytes | None = None
+    fault: str = ""  # why there is no file
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,13 @@ class Plan:
                 if items := tuple(item for item in found if item.wants):
                     yield items
 
-    def in_order(self) -> Iterator[tuple[str, Probe]]:
-        """Every row's key and photo, in order."""
+    def in_order(self) -> Iterator[tuple[str, Probe, dict[str, str | None]]]:
+        """Every row's key, photo and names, in order."""
         for probe in self.probes:
             for setting in self.settings:
                 for distortion in self.distortions:
                     for want in self._item(probe, setting, distortion, ()).wants:
-                        yield want.key, probe
+                        yield want.key, probe, names(probe, setting, want.look)
 
     def _item(self, probe: Probe, setting: Setting, distortion: str, known: Container[str]) -> Item:
         wants = (Want(self.key(probe, setting, distortion, look), look) for look in self.looks)
@@ -128,6 +129,18 @@ class Plan:
                 "shared": dict(self.shared),
             }
         )
+
+
+def names(probe: Probe, setting: Setting, look: Look) -> dict[str, str | None]:
+    """What a row says of itself that its key does not hang on, so that a spec that grew may say it otherwise."""
+    role = ("surrogate" if look.by in setting.attacked else "judge") if look.kind == RECOGNISER else None
+    return {
+        "photo": probe.name,
+        "person": probe.person or None,
+        "setting": setting.name,
+        "attacked": ", ".join(setting.attacked),
+        "role": role,
+    }
 
 
 def digest(value: Any) -> str:

@@ -21,12 +21,18 @@ from app.bench.run.settings import distortions, looks, recognisers, settings
 from app.bench.run.sources import Source, open_source
 from app.bench.run.spec import Spec, SpecError
 from app.bench.run.store import Store
-from app.bench.run.work import Setup, lost
+from app.bench.run.work import Setup, lost, sentence
 from app.runtime import Runtime
 from engines.checkpoints import registry, stamped
 
 DEFAULT_TARGETS = (portraits.HOPPER, portraits.VIRTUAL)
 RUN = "run.json"
+SOURCES = ("engines", "app")  # what figures depend on, the pages of the demo and the workbench apart
+APART = ("app/demo", "app/study", "app/workbench")
+OTHER_CODE = (
+    "Some rows in {} were made by another version of this code and are kept as they are. Give another --out to "
+    "compute them again."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +84,24 @@ def _probe(spec: Spec, source: Source, parts: Cast, index: int) -> Probe:
     row, other = source.rows[index], parts.references.get(index)
     person = row.labels[spec.photos.person] if spec.photos.person else None
     labels = {name: plain(row.labels[name]) for name in spec.photos.labels}
-    reference = "" if other is None else photo_hash(source.read(other))
-    sha256 = photo_hash(source.read(index))
-    return Probe(index, row.name, sha256, "" if person is None else str(person), labels, reference, other)
+    reference = "" if other is None else _hash(source, other)
+    return Probe(
+        index, row.name, _hash(source, index), "" if person is None else str(person), labels, reference, other
+    )
+
+
+def _file(source: Source, index: int) -> tuple[bytes, str]:
+    """A photo's file; an empty one, and why, where it cannot be read: one bad photo stops no run."""
+    try:
+        return source.read(index), ""
+    except Exception as error:  # of the disk, or of the library that reads the data
+        return b"", f"The file could not be read from the data: {sentence(error)}"
+
+
+def _hash(source: Source, index: int) -> str:
+    """A photo's SHA-256; where there is no file, that of its name, or all of these would be one."""
+    data, _ = _file(source, index)
+    return photo_hash(data or f"no file: {source.rows[index].name}".encode())
 
 
 def plain(value: Any) -> Any:
@@ -92,7 +113,7 @@ def _gallery_digest(spec: Spec, source: Source, parts: Cast) -> str | None:
     """What ranks depend on: who is on which photo, and whose photo is a target."""
     if spec.gallery is None:
         return None
-    named = [(str(source.rows[i].labels[spec.photos.person]), photo_hash(source.read(i))) for i in parts.gallery]
+    named = [(str(source.rows[i].labels[spec.photos.person]), _hash(source, i)) for i in parts.gallery]
     return digest([named, [str(source.rows[i].labels[spec.photos.person]) for i in parts.targets]])
 
 
@@ -103,7 +124,7 @@ def setup_of(prepared: Prepared, say: Callable[[str], None]) -> Setup:
         return Setup(spec, prepared.targets)
     say(f"Embedding the gallery: {len(prepared.parts.gallery)} photos.")
     files = (
-        (source.rows[index].name, str(source.rows[index].labels[spec.photos.person]), source.read(index))
+        (source.rows[index].name, str(source.rows[index].labels[spec.photos.person]), _file(source, index)[0])
         for index in prepared.parts.gallery
     )
     made, missing = gallery(Runtime(), recognisers(spec), files)
@@ -124,8 +145,9 @@ def compute(
 
     def loaded(item: Item) -> Item:
         other = item.probe.reference_index
-        reference = None if other is None else source.read(other)
-        return replace(item, data=source.read(item.probe.index), reference=reference)
+        data, fault = _file(source, item.probe.index)
+        reference, missing = (None, "") if other is None else _file(source, other)
+        return replace(item, data=data, reference=reference, fault=fault or missing)
 
     def done(item: Item, rows: Sequence[dict[str, Any]]) -> None:
         store.add(rows)
@@ -150,6 +172,24 @@ def _given_up(item: Item, reason: str) -> list[dict[str, Any]]:
     return list(lost(item, reason))
 
 
+def code() -> str:
+    """SHA-256 in hex of the sources that figures depend on."""
+    root = Path(__file__).resolve().parents[3]
+    files = sorted(path for part in SOURCES for path in (root / part).rglob("*.py"))
+    own = [path for path in files if not path.relative_to(root).as_posix().startswith(APART)]
+    return digest([[path.relative_to(root).as_posix(), photo_hash(path.read_bytes())] for path in own])
+
+
+def codes(folder: Path) -> list[str]:
+    """Those that made the rows which are in the folder, this one last."""
+    try:
+        earlier = json.loads((folder / RUN).read_text()).get("code", [])
+    except (OSError, ValueError, AttributeError):
+        earlier = []
+    now = code()
+    return [*(one for one in earlier if one != now), now]
+
+
 def describe(prepared: Prepared, folder: Path, pace: float) -> dict[str, Any]:
     """What made the rows, as `run.json` keeps it beside them."""
     spec, plan = prepared.spec, prepared.plan
@@ -162,6 +202,7 @@ def describe(prepared: Prepared, folder: Path, pace: float) -> dict[str, Any]:
         "rows": len(plan),
         "gallery": len(prepared.parts.gallery),
         "recognisers": [{"id": card.id, "title": card.title, "sha256": card.sha256} for card in cards],
+        "code": codes(folder),
         "rows_per_second": round(pace, 2),
     }
     (folder / RUN).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

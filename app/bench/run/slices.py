@@ -67,10 +67,8 @@ def labels_of(rows: pd.DataFrame) -> tuple[str, ...]:
 
 def sliced(rows: pd.DataFrame, label: str) -> Slice:
     """Every figure by a column, or by several with + between them. Raises SliceError."""
-    names = group_of(rows, label)
+    names = _fewer(rows, group_of(rows, label))
     groups = tuple(sorted(names.unique(), key=_order))
-    if len(groups) > MOST:
-        raise SliceError(f"{label} has {len(groups)} values, more than {MOST}: slice by a column with fewer.")
     lines: dict[tuple, Line] = {}
     for group in groups:
         for cell in cells(rows[names == group], group):
@@ -106,6 +104,16 @@ def group_of(rows: pd.DataFrame, label: str) -> pd.Series:
     for part in parts[1:]:
         joined = joined + ", " + part
     return joined
+
+
+def _fewer(rows: pd.DataFrame, names: pd.Series) -> pd.Series:
+    """The groups with most photos by name, and all others as one, where there are too many for a table."""
+    if names.nunique() <= MOST:
+        return names
+    photos = names[~rows["photo_sha256"].duplicated()]
+    largest = photos.value_counts(sort=True).sort_index(kind="stable").sort_values(ascending=False, kind="stable")
+    kept = set(largest.index[: MOST - 1])
+    return names.where(names.isin(kept), f"{names.nunique() - len(kept)} others")
 
 
 def _groups(rows: pd.DataFrame, column: str) -> pd.Series:

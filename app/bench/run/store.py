@@ -82,14 +82,13 @@ class Store:
         self._journal.flush()
         everything = pa.concat_tables([self._table, _read_journal(self.folder / JOURNAL)])
         place = {key: index for index, key in enumerate(everything["key"].to_pylist())}
-        wanted, probes = [], []
-        for key, probe in plan.in_order():
-            if key in place:
-                wanted.append(place[key])
-                probes.append(probe)
-        own = everything.take(pa.array(wanted, pa.int64()))
+        there = [(place[key], probe, said) for key, probe, said in plan.in_order() if key in place]
+        own = everything.take(pa.array([row for row, _, _ in there], pa.int64()))
+        for name in there[0][2] if there else ():  # as this plan says it, whatever an earlier one said
+            column = pa.array([said[name] for _, _, said in there], pa.string())
+            own = own.set_column(own.schema.get_field_index(name), name, column)
         for name in dict.fromkeys(name for probe in plan.probes for name in probe.labels):
-            own = own.append_column(LABEL + name, pa.array([probe.labels[name] for probe in probes]))
+            own = own.append_column(LABEL + name, pa.array([probe.labels[name] for _, probe, _ in there]))
         rest = everything.filter(pc.invert(pc.is_in(everything["key"], own["key"])))
         if len(rest):
             self._write(rest, EARLIER)

@@ -12,7 +12,7 @@ import torch
 from app import gallery as portraits
 from app.bench.run.identification import Gallery
 from app.bench.run.looks import Made, Seen, figures
-from app.bench.run.plan import RECOGNISER, UNPROTECTED, Item, Want
+from app.bench.run.plan import UNPROTECTED, Item, Want, names
 from app.bench.run.settings import recognisers
 from app.bench.run.spec import Spec
 from app.making import Making, Request
@@ -72,6 +72,8 @@ class Work:
     def _protected(self, item: Item) -> Made:
         """The photo protected, exported and decoded again, with those who score it."""
         spec, setting = self.setup.spec, item.setting
+        if item.fault:
+            raise JobError(item.fault)
         person = find_person(self.runtime, item.probe.name, item.data)
         reference = find_person(self.runtime, "the other photo", item.reference) if item.reference else None
         everybody = recognisers(spec)
@@ -128,20 +130,15 @@ def sentence(error: Exception) -> str:
 def _common(item: Item, want: Want) -> dict[str, Any]:
     """What every row says of itself."""
     setting, look = item.setting, want.look
-    attacked = look.by in setting.attacked
     return {
         "key": want.key,
-        "photo": item.probe.name,
+        **names(item.probe, setting, look),
         "photo_sha256": item.probe.sha256,
-        "person": item.probe.person or None,
         "method": setting.method,
-        "setting": setting.name,
         "params": json.dumps(setting.params, sort_keys=True, ensure_ascii=False),
         "seed": setting.seed,
-        "attacked": ", ".join(setting.attacked),
         "distortion": item.distortion,
         "kind": look.kind,
         "by": look.by,
-        "role": ("surrogate" if attacked else "judge") if look.kind == RECOGNISER else None,
         "edit": look.edit or None,
     }
