@@ -1,18 +1,18 @@
 """PGD and MIM against torchattacks and foolbox: the same recogniser, faces, target, step and ball in one process.
 
-    pip install --no-deps torchattacks==3.5.1 foolbox==3.3.4 eagerpy==0.30.0 GitPython gitdb smmap
     python -m app bench attack-speed --data DIR
 
 Both libraries attack classifiers. `Verifier` makes one of a recogniser: its cross-entropy has for each face a
 positive multiple of the slope of L_iden (TIP-IM Eq. 2), so that sign steps from the photo itself lead the same way;
-the loss where they end is compared. PGD's random start is off in all three.
+the loss where they end is compared. PGD's random start is off in all three. The two
+libraries are not among the project's requirements, with whose packages theirs quarrel: `NEEDED` installs them.
 """
 
 from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def by_foolbox(name: str, net: Verifier) -> Attack:
         attack = library.attacks.LinfPGD(**given)
     else:
         attack = library.attacks.LinfMomentumIterativeFastGradientMethod(momentum=MOMENTA[name], **given)
-    goal = partial(library.criteria.TargetedMisclassification)
+    goal = library.criteria.TargetedMisclassification
     return lambda pixels: attack.run(model, pixels, goal(torch.ones(len(pixels), dtype=torch.long)), epsilon=EPSILON)
 
 
@@ -87,27 +87,31 @@ def scene(pixels: Tensor, target: Tensor, recogniser: Any, momentum: float) -> t
 
 
 def compare(folder: Path, faces: int, batch: int, recogniser_id: str = "sface") -> dict[str, Any]:
-    """Seconds a face and the mean loss of each, on LFW faces in batches, the three in turn; a row an attack."""
+    """Seconds a face and the mean loss of each on LFW faces in batches; a row an attack."""
     recogniser = load(recogniser_id)
     found = identification(folder, identities=max(faces, 2), seed=0)
     probes, target = crops(found.probes[:faces]), crops(found.targets[:1])
-    rows = []
-    for name, momentum in MOMENTA.items():
-        problem, net = scene(probes[:2], target, recogniser, momentum)
-        ours(problem, probes[:2])  # warm up outside the clock
-        took: dict[str, list[float]] = {}
-        losses: dict[str, list[Tensor]] = {}
-        for part in probes.split(batch):
-            problem, net = scene(part, target, recogniser, momentum)
-            ways = {"ours": partial(ours, problem), **_libraries(name, net)}
-            for way, attack in ways.items():
-                start = time.perf_counter()
-                made = attack(part)
-                took.setdefault(way, []).append(time.perf_counter() - start)
-                losses.setdefault(way, []).append(_loss(problem, made))
-        rows.append({"attack": name, **_row(took, losses, faces)})
+    rows = [{"attack": name, **raced(name, probes.split(batch), target, recogniser)} for name in MOMENTA]
     about = {"recogniser": recogniser_id, "sha256": recogniser.card.sha256, "faces": faces, "batch": batch}
     return {"rows": rows, "provenance": {**about, "steps": STEPS, "threads": torch.get_num_threads()}}
+
+
+def raced(name: str, batches: Sequence[Tensor], target: Tensor, recogniser: Any) -> dict[str, float]:
+    """The three on the same batches, each warmed up before the clock starts, another one first in every batch."""
+    took: dict[str, float] = {}
+    losses: dict[str, list[Tensor]] = {}
+    for number, part in enumerate((batches[0][:1], *batches)):
+        problem, net = scene(part, target, recogniser, MOMENTA[name])
+        ways = list({"ours": partial(ours, problem), **_libraries(name, net)}.items())
+        first = number % len(ways)
+        for way, attack in ways[first:] + ways[:first]:
+            start = time.perf_counter()
+            made = attack(part)
+            seconds = time.perf_counter() - start
+            if number:
+                took[way] = took.get(way, 0.0) + seconds
+                losses.setdefault(way, []).append(_loss(problem, made))
+    return _row(took, losses, sum(map(len, batches)))
 
 
 def _libraries(name: str, net: Verifier) -> dict[str, Attack]:
@@ -124,10 +128,15 @@ def _loss(problem: Problem, made: Tensor) -> Tensor:
     return problem.loss(problem.embed(made))[:, 0]
 
 
-def _row(took: dict[str, list[float]], losses: dict[str, list[Tensor]], faces: int) -> dict[str, float]:
-    seconds = {f"{way} s a face": sum(times) / faces for way, times in took.items()}
-    means = {f"{way} loss": float(torch.cat(values).mean()) for way, values in losses.items()}
-    return {**seconds, **means}
+def _row(took: dict[str, float], losses: dict[str, list[Tensor]], faces: int) -> dict[str, float]:
+    """Seconds a face and mean losses; how many times as long a library takes, and by how much its loss differs."""
+    means = {way: float(torch.cat(values).mean()) for way, values in losses.items()}
+    row = {f"{way} s a face": seconds / faces for way, seconds in took.items()}
+    row |= {f"{way} loss": value for way, value in means.items()}
+    for way in (way for way in took if way != "ours"):
+        row[f"{way} / ours, time"] = took[way] / took["ours"]
+        row[f"{way} loss differs"] = abs(means[way] - means["ours"]) / abs(means["ours"])
+    return row
 
 
 def add_parser(commands: Any) -> None:

@@ -123,7 +123,7 @@ def tables(args: Any) -> dict[str, Any]:
     bench = Bench(runtime, celeba(args.data, args.faces), args.target, judges, limits)
     if args.sweep:
         rows = swept(bench)
-        surface(rows).write_html(args.sweep, include_plotlyjs="cdn")
+        surface(rows).write_html(args.sweep)
     else:
         fid = inception(args.inception) if args.inception else None
         ways = bench.ways([runtime.recogniser(id) for id in SURROGATES], args.adv_faces)
@@ -136,9 +136,10 @@ def tables(args: Any) -> dict[str, Any]:
 
 
 def _provenance(args: Any, limits: dict[str, float]) -> dict[str, Any]:
+    asked = f"--target '{args.target}'" + " --sweep FILE.html" * bool(args.sweep)
     cards = [checkpoint(id) for id in ("erasable-mask", "attributes", *JUDGES, *SURROGATES)]
     return {
-        "command": f"python -m app bench erasable-mask --data DIR --faces {args.faces} --target '{args.target}'",
+        "command": f"python -m app bench erasable-mask --data DIR --faces {args.faces} {asked}",
         "data": "CelebA, people never trained on",
         "target": args.target,
         "thresholds at FAR 10 %": {id: round(value, 4) for id, value in limits.items()},

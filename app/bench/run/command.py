@@ -15,8 +15,8 @@ from app.bench.run.local import Local
 from app.bench.run.loop import Backend, Inline
 from app.bench.run.measures import Cell, cells
 from app.bench.run.progress import Progress, duration
-from app.bench.run.report import html_report
-from app.bench.run.session import OTHER_CODE, Prepared, codes, compute, describe, prepare
+from app.bench.run.report import OTHER_CODE, html_report
+from app.bench.run.session import Prepared, compute, describe, prepare
 from app.bench.run.slices import BOTH, slices
 from app.bench.run.spec import Spec, SpecError, load
 from app.bench.run.store import ROWS, Store
@@ -71,15 +71,15 @@ def run_bench(args: Any) -> dict[str, Any]:
     prepared = prepare(spec)
     with Store(args.out, args.again) as store:
         progress = Progress(len(prepared.plan), _there(prepared, store))
-        if store.known and len(codes(args.out)) > 1:
-            progress.say(OTHER_CODE.format(args.out.name))
+        if len(describe(prepared, args.out, bool(store.known))["code"]) > 1:
+            progress.say(OTHER_CODE)
         try:
             table = compute(prepared, store, backend, progress)
         except KeyboardInterrupt:
             print(STOPPED, file=sys.stderr)
             raise SystemExit(130) from None
         progress.say(f"{progress.line()}, {duration(progress.seconds)}")
-        about = describe(prepared, args.out, progress.pace)
+        about = describe(prepared, args.out, True, progress.pace)
         rows = table.to_pandas()
         (args.out / REPORT).write_text(html_report(rows, about, labels))
     return summary(rows, about, labels, args.out)

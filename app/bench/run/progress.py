@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TextIO, TypeVar
 
+T = TypeVar("T")
 OFTEN, SELDOM = 0.2, 30.0  # seconds between two lines: on a screen, and in a log
 
 
@@ -14,8 +15,15 @@ class Progress:
     """One line that is drawn over on a terminal, and written anew now and then where nobody watches."""
 
     def __init__(
-        self, of: int, there: int, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        of: int,
+        there: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        what: str = "rows",
+        doing: str = "",
     ):
+        self._what, self._doing = what, doing
         self.of, self.there, self.failed, self.done = of, there, 0, 0
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
@@ -38,12 +46,12 @@ class Progress:
     def line(self) -> str:
         """What is shown now."""
         shown = self.there + self.done
-        parts = [f"{shown} of {self.of} rows ({shown / max(self.of, 1):.0%})"]
+        parts = [f"{self._doing}{shown} of {self.of} {self._what} ({shown / max(self.of, 1):.0%})"]
         if self.failed:
             parts.append(f"{self.failed} failed")
         pace = self.pace
         if pace:
-            parts.append(f"{pace:.1f} rows/s" if pace < 100 else f"{pace:.0f} rows/s")
+            parts.append(f"{pace:.1f} {self._what}/s" if pace < 100 else f"{pace:.0f} {self._what}/s")
             parts.append(f"{duration((self.of - shown) / pace)} left")
         return ", ".join(parts)
 
@@ -60,6 +68,14 @@ class Progress:
     def _say(self, words: str, end: str) -> None:
         clear = "\r\x1b[K" if self._live else ""
         print(f"{clear}{words}", end=end, file=self._stream, flush=True)
+
+
+def told(items: Sequence[T], what: str, doing: str, **more: Any) -> Iterator[T]:
+    """The items one by one; says how far they are now and then, which for a quick matter is never."""
+    progress = Progress(len(items), 0, what=what, doing=doing, **more)
+    for item in items:
+        yield item
+        progress.step(1, 0)
 
 
 def duration(seconds: float) -> str:

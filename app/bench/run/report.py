@@ -28,6 +28,10 @@ TOLD_APART = (
     "method did not attack (how many, in parentheses), as ours are over those held out; the paper's table "
     "as it is printed unfolds below each."
 )
+OTHER_CODE = (
+    "Some rows were made by another version of this code and are kept as they are: figures may mix versions. Give "
+    "another --out to compute all rows with one."
+)
 INTERVALS = (
     "n counts people where the data say who is on a photo, else photos. In brackets: 95 % intervals, Wilson's for "
     "shares with one row a person, otherwise a percentile bootstrap over people. Failed rows are in no figure."
@@ -73,11 +77,13 @@ def _facts(rows: pd.DataFrame, about: dict[str, Any]) -> Section:
         ("Compared with", "the photo itself" if spec["against"] == "itself" else "another photo of the person"),
         ("File", spec["format"] + (f", quality {spec['quality']}" if spec["format"] == "JPEG" else "")),
         ("Seeds", ", ".join(map(str, spec["seeds"]))),
+        ("Code", ", ".join(one[:12] for one in about["code"])),
         ("Gallery", f"{about['gallery']} photos" if about["gallery"] else "none"),
     ]
     if len(rows) < about["rows"]:
         facts.append(("Unfinished", "the same command goes on where this run stopped"))
-    return Section("Run", (Table(("What", "Value"), tuple(facts)), Words(INTERVALS)))
+    warnings = (Words(OTHER_CODE),) if len(about["code"]) > 1 else ()
+    return Section("Run", (*warnings, Table(("What", "Value"), tuple(facts)), Words(INTERVALS)))
 
 
 def _results(found: Sequence[Cell]) -> list[Section]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from app.bench.run.identification import gallery
 from app.bench.run.loop import Backend, Event
 from app.bench.run.plan import Item, Plan, Probe, digest, photo_hash
 from app.bench.run.progress import Progress
+from app.bench.run.reading import file_of, hashes
 from app.bench.run.settings import distortions, looks, recognisers, settings
 from app.bench.run.sources import Source, open_source
 from app.bench.run.spec import Spec, SpecError
 from app.bench.run.store import Store
-from app.bench.run.work import Setup, lost, sentence
+from app.bench.run.work import Setup, lost
 from app.runtime import Runtime
 from engines.checkpoints import registry, stamped
 
@@ -29,10 +30,7 @@ DEFAULT_TARGETS = (portraits.HOPPER, portraits.VIRTUAL)
 RUN = "run.json"
 SOURCES = ("engines", "app")  # what figures depend on, the pages of the demo and the workbench apart
 APART = ("app/demo", "app/study", "app/workbench")
-OTHER_CODE = (
-    "Some rows in {} were made by another version of this code and are kept as they are. Give another --out to "
-    "compute them again."
-)
+UNKNOWN = "unknown"  # the version of rows from before it was kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +51,14 @@ def prepare(spec: Spec) -> Prepared:
     source = open_source(spec.photos)
     parts = cast(spec, source.rows)
     targets = _targets(spec, source, parts)
-    probes = tuple(_probe(spec, source, parts, index) for index in parts.probes)
+    known_by = hashes(source, (*parts.probes, *parts.references.values(), *parts.gallery))
+    probes = tuple(_probe(spec, source, parts, index, known_by) for index in parts.probes)
     shared = {
         "far": spec.far,
         "format": spec.format,
         "quality": spec.quality if spec.format == "JPEG" else None,
         "targets": [name if data is None else photo_hash(data) for name, data in targets],
-        "gallery": _gallery_digest(spec, source, parts),
+        "gallery": _gallery_digest(spec, source, parts, known_by),
     }
     return Prepared(spec, source, parts, Plan(probes, chosen, changes, looked, shared), targets)
 
@@ -76,32 +75,21 @@ def _targets(spec: Spec, source: Source, parts: Cast) -> tuple[tuple[str, bytes 
     except OSError:
         raise SpecError("A file of the key `targets.files` cannot be read: check the paths.") from None
     for index in parts.targets:
-        found.append((str(source.rows[index].labels[spec.photos.person]), source.read(index)))
+        data, fault = file_of(source, index)
+        if fault:
+            raise SpecError(f"{source.rows[index].name} cannot be a target, lower `targets.people`: {fault}")
+        found.append((str(source.rows[index].labels[spec.photos.person]), data))
     return tuple(found) or tuple((name, None) for name in DEFAULT_TARGETS)
 
 
-def _probe(spec: Spec, source: Source, parts: Cast, index: int) -> Probe:
+def _probe(spec: Spec, source: Source, parts: Cast, index: int, known_by: Mapping[int, str]) -> Probe:
     row, other = source.rows[index], parts.references.get(index)
     person = row.labels[spec.photos.person] if spec.photos.person else None
     labels = {name: plain(row.labels[name]) for name in spec.photos.labels}
-    reference = "" if other is None else _hash(source, other)
+    reference = "" if other is None else known_by[other]
     return Probe(
-        index, row.name, _hash(source, index), "" if person is None else str(person), labels, reference, other
+        index, row.name, known_by[index], "" if person is None else str(person), labels, reference, other
     )
-
-
-def _file(source: Source, index: int) -> tuple[bytes, str]:
-    """A photo's file; an empty one, and why, where it cannot be read: one bad photo stops no run."""
-    try:
-        return source.read(index), ""
-    except Exception as error:  # of the disk, or of the library that reads the data
-        return b"", f"The file could not be read from the data: {sentence(error)}"
-
-
-def _hash(source: Source, index: int) -> str:
-    """A photo's SHA-256; where there is no file, that of its name, or all of these would be one."""
-    data, _ = _file(source, index)
-    return photo_hash(data or f"no file: {source.rows[index].name}".encode())
 
 
 def plain(value: Any) -> Any:
@@ -109,11 +97,11 @@ def plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _gallery_digest(spec: Spec, source: Source, parts: Cast) -> str | None:
+def _gallery_digest(spec: Spec, source: Source, parts: Cast, known_by: Mapping[int, str]) -> str | None:
     """What ranks depend on: who is on which photo, and whose photo is a target."""
     if spec.gallery is None:
         return None
-    named = [(str(source.rows[i].labels[spec.photos.person]), _hash(source, i)) for i in parts.gallery]
+    named = [(str(source.rows[i].labels[spec.photos.person]), known_by[i]) for i in parts.gallery]
     return digest([named, [str(source.rows[i].labels[spec.photos.person]) for i in parts.targets]])
 
 
@@ -124,7 +112,7 @@ def setup_of(prepared: Prepared, say: Callable[[str], None]) -> Setup:
         return Setup(spec, prepared.targets)
     say(f"Embedding the gallery: {len(prepared.parts.gallery)} photos.")
     files = (
-        (source.rows[index].name, str(source.rows[index].labels[spec.photos.person]), _file(source, index)[0])
+        (source.rows[index].name, str(source.rows[index].labels[spec.photos.person]), file_of(source, index)[0])
         for index in prepared.parts.gallery
     )
     made, missing = gallery(Runtime(), recognisers(spec), files)
@@ -145,9 +133,9 @@ def compute(
 
     def loaded(item: Item) -> Item:
         other = item.probe.reference_index
-        data, fault = _file(source, item.probe.index)
-        reference, missing = (None, "") if other is None else _file(source, other)
-        return replace(item, data=data, reference=reference, fault=fault or missing)
+        data, fault = file_of(source, item.probe.index)
+        reference, missing = (None, "") if other is None else file_of(source, other)
+        return replace(item, data=data, reference=reference, fault=fault or missing and f"The other photo: {missing}")
 
     def done(item: Item, rows: Sequence[dict[str, Any]]) -> None:
         store.add(rows)
@@ -183,15 +171,18 @@ def code() -> str:
 def codes(folder: Path) -> list[str]:
     """Those that made the rows which are in the folder, this one last."""
     try:
-        earlier = json.loads((folder / RUN).read_text()).get("code", [])
-    except (OSError, ValueError, AttributeError):
-        earlier = []
+        earlier = json.loads((folder / RUN).read_text())["code"]
+    except (OSError, ValueError, KeyError, TypeError):
+        earlier = [UNKNOWN]
     now = code()
     return [*(one for one in earlier if one != now), now]
 
 
-def describe(prepared: Prepared, folder: Path, pace: float) -> dict[str, Any]:
-    """What made the rows, as `run.json` keeps it beside them."""
+def describe(prepared: Prepared, folder: Path, rows: bool, pace: float = 0.0) -> dict[str, Any]:
+    """What made the rows, as `run.json` keeps it beside them. `rows`: whether there are any yet.
+
+    Called before the first row too, so that a run that is killed has said which code made its rows.
+    """
     spec, plan = prepared.spec, prepared.plan
     known = registry()
     cards = [stamped(known[id]) for id in recognisers(spec)]
@@ -202,7 +193,7 @@ def describe(prepared: Prepared, folder: Path, pace: float) -> dict[str, Any]:
         "rows": len(plan),
         "gallery": len(prepared.parts.gallery),
         "recognisers": [{"id": card.id, "title": card.title, "sha256": card.sha256} for card in cards],
-        "code": codes(folder),
+        "code": codes(folder) if rows else [code()],
         "rows_per_second": round(pace, 2),
     }
     (folder / RUN).write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

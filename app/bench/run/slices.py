@@ -13,7 +13,7 @@ from app.bench.run.store import LABEL
 
 MOST = 12  # groups: more are no table that anybody reads
 BINS = 4  # of a column of numbers, by its quartiles
-UNKNOWN = "unknown"
+OTHER, UNKNOWN = "other", "unknown"
 BOTH = "+"  # between two columns that are taken together, as in Male+Young
 
 
@@ -110,10 +110,9 @@ def _fewer(rows: pd.DataFrame, names: pd.Series) -> pd.Series:
     """The groups with most photos by name, and all others as one, where there are too many for a table."""
     if names.nunique() <= MOST:
         return names
-    photos = names[~rows["photo_sha256"].duplicated()]
-    largest = photos.value_counts(sort=True).sort_index(kind="stable").sort_values(ascending=False, kind="stable")
-    kept = set(largest.index[: MOST - 1])
-    return names.where(names.isin(kept), f"{names.nunique() - len(kept)} others")
+    photos = names[~rows["photo_sha256"].duplicated()].value_counts()
+    kept = sorted(photos.index, key=lambda name: (-photos[name], name))[: MOST - 1]
+    return names.where(names.isin(kept), OTHER)
 
 
 def _groups(rows: pd.DataFrame, column: str) -> pd.Series:
@@ -135,8 +134,8 @@ def _text(value: object) -> str:
 
 
 def _order(name: str) -> tuple:
-    """Numbers by size, then texts, the unknown last."""
+    """Numbers by size, then texts, all others and the unknown last."""
     try:
         return (0, float(name.split(" to ")[0]), name)
     except ValueError:
-        return (2 if name == UNKNOWN else 1, 0.0, name)
+        return ({OTHER: 2, UNKNOWN: 3}.get(name, 1), 0.0, name)

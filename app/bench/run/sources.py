@@ -7,6 +7,7 @@ import glob
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from app.bench.run.spec import Photos, SpecError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"}
 LABELS = "labels.csv"
+KEPT = 2  # row groups of Parquet in memory: photos are read in order, each with another of its person
 FOLDER = "folder"  # a column that every folder of photos has: the name of the folder that a photo lies in
 
 
@@ -35,7 +37,7 @@ class Source(Protocol):
         ...
 
     def read(self, index: int) -> bytes:
-        """The file of a photo, as it is stored; an empty one where it cannot be read, which fails as a photo."""
+        """The file of a photo, as it is stored; an empty one where there is none. Raises what the reading raises."""
         ...
 
 
@@ -73,10 +75,7 @@ class Folder:
 
     def read(self, index: int) -> bytes:
         """See Source."""
-        try:
-            return (self._folder / self.rows[index].name).read_bytes()
-        except OSError:
-            return b""
+        return (self._folder / self.rows[index].name).read_bytes()
 
 
 class Parquet:
@@ -104,15 +103,16 @@ class Parquet:
         groups = [(f, g) for f, file in enumerate(self._files) for g in range(file.num_row_groups)]
         sizes = [self._files[f].metadata.row_group(g).num_rows for f, g in groups]
         self._groups, self._starts = groups, [0, *accumulate(sizes)][:-1]
-        self._kept: tuple[int, Any] = (-1, None)  # the group read last: photos are read in order
+        self._group = lru_cache(maxsize=KEPT)(self._read_group)
 
     def read(self, index: int) -> bytes:
         """See Source."""
         group = bisect_right(self._starts, index) - 1
-        if self._kept[0] != group:
-            file, number = self._groups[group]
-            self._kept = (group, self._files[file].read_row_group(number, columns=[self._image])[self._image])
-        return _bytes(self._kept[1][index - self._starts[group]].as_py())
+        return _bytes(self._group(group)[index - self._starts[group]].as_py())
+
+    def _read_group(self, group: int) -> Any:
+        file, number = self._groups[group]
+        return self._files[file].read_row_group(number, columns=[self._image])[self._image]
 
 
 class Dataset:

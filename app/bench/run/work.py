@@ -75,7 +75,8 @@ class Work:
         if item.fault:
             raise JobError(item.fault)
         person = find_person(self.runtime, item.probe.name, item.data)
-        reference = find_person(self.runtime, "the other photo", item.reference) if item.reference else None
+        other = item.reference
+        reference = None if other is None else find_person(self.runtime, "the other photo", other)
         everybody = recognisers(spec)
         panel = Panel(setting.attacked, tuple(id for id in everybody if id not in setting.attacked))
         scoring = members(self.runtime, panel)[0]
