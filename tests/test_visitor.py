@@ -208,6 +208,22 @@ def test_the_page_says_how_long_and_who_runs_it_and_renders_no_markup_of_theirs(
     assert not set("<>[]()") & set(said) and "Ann, " in said and "ann@example.org" in said
 
 
+def test_the_privacy_page_keeps_its_promises():
+    """What people need to know before they put a face in; a sentence that goes has to be missed by somebody."""
+    said = " ".join(about.text().split())
+    for promise in (
+        "Protection is not permanent.",
+        "No result makes a photo safe.",
+        "Use your own face, or that of somebody who agreed to it",
+        "Article 9 of the GDPR",
+        "explicit consent",
+        "no tracking and no logs of pictures",
+        "a cookie, the only one",
+        "The button below deletes everything of yours at once.",
+    ):
+        assert promise in said, promise
+
+
 def test_the_log_says_where_an_error_was_and_nothing_of_whose(caplog):
     def read(name: str) -> None:
         raise OSError(2, "No such file", f"/tmp/{name}.png")
