@@ -15,7 +15,7 @@ from app.bench import dip_paper
 from app.bench.run import papers, published
 from app.bench.run.measures import BY_ID, cells, estimate, of
 from app.bench.run.papers import OURS, THEIRS
-from app.bench.run.report import html_report
+from app.bench.run.report import OTHER_CODE, html_report
 from app.bench.run.slices import SliceError, group_of, sliced, slices
 from app.bench.run.store import SCHEMA
 
@@ -113,8 +113,8 @@ def test_numbers_fall_into_quarters_and_labels_can_be_crossed(rows):
         group_of(rows, "Young")
     names = rows.assign(label_name=rows["photo"])
     found, notes = slices(names, ["name"])
-    assert len(found[0].groups) == 12 and "10 others" in found[0].groups and not notes
-    counted = {cell.estimate.n for line in found[0].lines for cell in [line.groups["10 others"]]}
+    assert len(found[0].groups) == 12 and found[0].groups[-1] == "other" and not notes
+    counted = {cell.estimate.n for line in found[0].lines for cell in [line.groups["other"]]}
     assert counted == {9}, "one of the ten failed"
     assert (
         "unknown"
@@ -248,11 +248,14 @@ class Page(HTMLParser):
 @pytest.fixture
 def page(rows):
     spec = {"photos": {"name": EVIL}, "far": 0.01, "against": "itself", "format": "PNG", "seeds": [0]}
-    about = {"title": EVIL, "spec": spec, "photos": 21, "rows": len(rows), "gallery": 0}
+    about = {"title": EVIL, "spec": spec, "photos": 21, "rows": len(rows), "gallery": 0, "code": ["aa" * 32]}
     about["recognisers"] = [{"id": "dlib-resnet", "title": "dlib ResNet"}]
     named = rows.assign(label_Male=np.where(rows["label_Male"], EVIL, "no"))
     named.loc[named["setting"] == "TIP-IM", "setting"] = f"TIP-IM {EVIL}"
-    return html_report(named, about, ["Male"])
+    assert OTHER_CODE in html_report(rows, about | {"code": ["aa" * 32, "bb" * 32]}, [])
+    page = html_report(named, about, ["Male"])
+    assert OTHER_CODE not in page
+    return page
 
 
 def test_the_page_is_whole_and_tells_published_figures_apart(page):

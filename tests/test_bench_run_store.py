@@ -9,7 +9,7 @@ import json
 import pytest
 
 from app.bench.run.plan import FILE, RECOGNISER, Look, Plan, Probe, Setting
-from app.bench.run.progress import Progress, duration
+from app.bench.run.progress import Progress, duration, told
 from app.bench.run.store import EARLIER, JOURNAL, ROWS, Store, StoreError
 
 PROBES = tuple(Probe(i, f"{i}.png", f"{i:064x}", "who", {"Male": i % 2 == 0, "age": 20.0 + i}) for i in range(4))
@@ -145,3 +145,13 @@ def test_progress_says_the_time_left():
     progress.step(1, 0)
     assert out.getvalue().count("\n") == 1
     assert [duration(s) for s in (5, 65, 3700)] == ["5 s", "1 min 5 s", "1 h 1 min"]
+
+
+def test_what_takes_long_before_the_first_row_is_told_too():
+    now, out = [0.0], io.StringIO()
+    for _ in told(range(8), "photos", "Reading ", stream=out, clock=lambda: now[0]):
+        now[0] += 10
+    assert out.getvalue().splitlines() == [
+        "Reading 3 of 8 photos (38%), 0.1 photos/s, 50 s left",
+        "Reading 6 of 8 photos (75%), 0.1 photos/s, 20 s left",
+    ]

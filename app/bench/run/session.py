@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,9 @@ def _given_up(item: Item, reason: str) -> list[dict[str, Any]]:
     return list(lost(item, reason))
 
 
+@cache
 def code() -> str:
-    """SHA-256 in hex of the sources that figures depend on."""
+    """SHA-256 in hex of the sources that figures depend on, as they are when it is first asked for."""
     root = Path(__file__).resolve().parents[3]
     files = sorted(path for part in SOURCES for path in (root / part).rglob("*.py"))
     own = [path for path in files if not path.relative_to(root).as_posix().startswith(APART)]
