@@ -6,29 +6,40 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import numpy as np
 import pytest
 import torch
+from chromium import ARGS, CHROMIUM, MINUTE, needed, says
 from PIL import Image
+from serving import registry_of, serving
 
 from app import gallery
+from app import photo as photos
 from app.compare import entries, tables, threats, tradeoff
 from app.compare.archive import archive
-from app.compare.columns import BY_NAME, is_best, ordered, there
+from app.compare.columns import BY_NAME, STILL, is_best, ordered, there
 from app.compare.entries import Entry
 from app.compare.figure import drawn, encoded, figure, pictures
 from app.compare.job import Cell, Comparison, Line, Working, compare, lines, request
 from app.compare.likeness import likeness
-from app.demo import board
+from app.compare.link import Link, linked
+from app.demo import board, compare_events
 from app.demo import compare as compare_tab
+from app.demo.api import Api
+from app.demo.build import build
 from app.demo.compare_events import NOTHING, CompareEvents
 from app.demo.faces import from_person
 from app.demo.session import Desk
+from app.panel import Panel, PanelError
+from app.report import Progress
 from app.scoring import JobError
+from app.study import inbox
 from engines.methods import METHODS
 from engines.params import ParamError
 
@@ -36,11 +47,14 @@ ALICE = SimpleNamespace(session_hash="alice")
 FAST = Entry("fgsm", "Balanced", {})
 MANY = tuple(Entry("fgsm", f"{i}", {"epsilon": 1 + i / 4}) for i in range(25))
 WEAK = Entry("fgsm", "ε 2", {"epsilon": 2.0})
+PANEL = Panel(("compact-vgg",), ("compact-inception",))
 
 
 def line(name: str, failed: str = "", **figures: float) -> Line:
     entry = Entry("fgsm", name)
-    result = None if failed else SimpleNamespace(scores=(), window=(0, 0, 1, 1))
+    empty = dict.fromkeys(("before", "after", "difference"), np.zeros((1, 1, 3), np.uint8))
+    empty |= dict.fromkeys(("scores", "cams"), ()) | dict.fromkeys(("wall", "hidden"))
+    result = None if failed else SimpleNamespace(**empty, window=(0, 0, 1, 1))
     return Line(entry, (Cell(entry, 0, result, failed, figures),))
 
 
@@ -87,6 +101,18 @@ def test_a_job_that_cannot_start_says_why(runtime, astronaut):
             list(compare(runtime, job))
     with pytest.raises(ParamError):
         list(compare(runtime, Comparison((astronaut,), (Entry("fgsm", "x", {"epsilon": -1}),))))
+    with pytest.raises(PanelError, match="No recogniser"):
+        list(compare(runtime, Comparison((astronaut,), (FAST,), panel=Panel((), ()))))
+
+
+def test_a_method_that_the_panel_does_not_suit_says_so_in_its_line(runtime, astronaut):
+    job = Comparison((astronaut,), (FAST,), panel=Panel((), ("compact-inception",)))
+    assert "FGSM needs at least one recogniser" in next(iter(compare(runtime, job))).error
+
+
+def test_nobody_is_led_to_themselves(runtime, astronaut, hopper):
+    for targets, towards in (((hopper,), hopper), ((astronaut, hopper), hopper), ((astronaut,), hopper)):
+        assert request(runtime, Comparison((astronaut,), (), targets), FAST, astronaut).targets == (towards,)
 
 
 def test_cancel_stops_between_lines(runtime, astronaut, small_panel):
@@ -117,25 +143,46 @@ def test_presets_and_sweeps_are_named_once_and_wrong_ones_refused():
         entries.named("tip-im:x")
     with pytest.raises(JobError, match="3 to 12 steps"):
         entries.sweep("tip-im", 2)
-    assert len(entries.checked([FAST, dataclasses.replace(FAST, name="again")])) == 1
+
+
+def test_the_same_settings_are_one_entry_however_they_are_written():
+    usual = METHODS["fgsm"].Params().epsilon
+    said = Entry("fgsm", "said", {"epsilon": int(usual)})
+    assert entries.checked([FAST, dataclasses.replace(FAST, name="again"), said, WEAK]) == (FAST, WEAK)
+
+
+def test_every_knob_that_trades_looks_for_protection_can_be_swept():
+    known = {"tip-im.gamma", "tip-im.epsilon", "pgd.epsilon", "mim.epsilon", "erasable-mask.beta"}
+    assert known <= {*entries.sweeps()}
+    assert "fgsm.gamma" not in entries.sweeps() and entries.swept("fgsm.gamma") is None
+    assert entries.sweep_title("tip-im.epsilon") == "TIP-IM, ε (largest change)"
+    assert [entry.params for entry in entries.sweep("tip-im.epsilon", 3)] == [
+        {"epsilon": value} for value in (0.5, 16.0, 32)
+    ]
+    assert entries.sweep("tip-im", 4) == entries.sweep("tip-im.gamma", 4), "a plain id means its first knob"
+    assert linked("?sweep=tip-im:7") == Link((), "tip-im.gamma", 7)
 
 
 def test_a_link_brings_settings_back_and_nothing_else():
     for link in (
-        entries.Link(("tip-im:Natural", "pgd:Balanced"), far=0.001),
-        entries.Link((), "tip-im", 7),
-        entries.Link(("fgsm:Strong",), "fgsm", 3),
+        Link(("tip-im:Natural", "pgd:Balanced"), far=0.001),
+        Link((), "tip-im.epsilon", 7),
+        Link(("fgsm:Strong",), "fgsm.epsilon", 3, threat=threats.BACK, natural="PSNR", blind=True),
     ):
-        assert entries.linked(link.query) == link
-    known = entries.Link(("tip-im:Natural",))
-    assert entries.linked("?compare=<script>,tip-im:Natural&sweep=tip-im:9999&far=7") == known
-    assert entries.linked("") is None is entries.linked("?other=1&sweep=nobody:5")
+        assert linked(link.query) == link
+    known = Link(("tip-im:Natural",))
+    assert known.query == "?compare=tip-im%3ANatural&far=0.01", "what is usual is left out"
+    wrong = "&sweep=tip-im:9999&far=7&threat=x&looks=Beauty&blind=no"
+    assert linked(f"?compare=<script>,tip-im:Natural{wrong}") == known
+    assert linked("") is None is linked("?other=1&sweep=nobody:5")
 
 
 def test_the_best_of_a_column_is_marked_by_what_is_written_and_sorting_puts_it_first():
     rows = [line("a", SSIM=0.951, seconds=3.0), line("b", SSIM=0.949, seconds=1.0), line("c", failed="No face.")]
     assert [column.name for column in there(rows)] == ["SSIM", "seconds"]
-    assert [is_best(row, rows, BY_NAME["SSIM"]) for row in rows] == [True, True, False], "both are written 0.95"
+    assert not any(is_best(row, rows, BY_NAME["SSIM"]) for row in rows), "both are written 0.95: none is better"
+    more = [*rows, line("d", SSIM=0.9)]
+    assert [is_best(row, more, BY_NAME["SSIM"]) for row in more] == [True, True, False, False]
     assert [row.entry.name for row in ordered(rows, "seconds")] == ["b", "a", "c"]
     assert [row.entry.name for row in ordered(rows, "SSIM")] == ["a", "b", "c"]
     assert ordered(rows, None) == rows and not is_best(rows[0], rows[:1], BY_NAME["SSIM"])
@@ -181,6 +228,27 @@ def test_the_figure_and_the_archive_hold_everything(cells):
     assert json.loads(packed.read(files[0].replace(".png", ".json")))["provenance"]["provenance"]["method"] == "fgsm"
     read = list(csv.DictReader(io.StringIO(packed.read("figures.csv").decode())))
     assert float(read[0]["SSIM"]) == pytest.approx(cells[0].figures["SSIM"])
+    assert float(read[0]["still match %"]) == cells[0].figures["still match %"]
+
+
+def test_what_fails_on_the_first_photo_is_drawn_on_the_next_and_what_always_fails_not_at_all(cells):
+    failed = Cell(FAST, 0, None, "Too dark.")
+    second = [dataclasses.replace(cell, photo=1) for cell in cells]
+    assert drawn(lines((FAST, WEAK), [failed, *second]))["png"] == drawn(lines((FAST, WEAK), cells))["png"]
+    rows = lines((FAST,), [failed])
+    assert drawn(rows) == {}
+    assert "figure.png" not in zipfile.ZipFile(io.BytesIO(archive(rows, {}))).namelist()
+
+
+def test_the_api_says_in_rows_why_nothing_worked(runtime, astronaut_file, small_panel, tmp_path, monkeypatch):
+    def fails(self, pixels, params, scene, generator):
+        raise ValueError("This face is too dark.")
+
+    monkeypatch.setattr(type(METHODS["fgsm"]), "protect", fails)
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(astronaut_file.read_bytes())
+    _, found = Api(runtime, Desk(tmp_path / "desk")).compare([str(photo)], ["fgsm:Balanced"], request=ALICE)
+    assert [row["photos"] for row in found["rows"]] == [[{"photo": 1, "failed": "This face is too dark."}]]
 
 
 def test_claims_name_threats_that_exist_and_methods_that_help_come_first():
@@ -199,12 +267,32 @@ def test_likeness_is_one_for_the_same_picture_and_needs_enough_pixels():
     assert "MS-SSIM" not in likeness(one[..., :100, :100], one[..., :100, :100])
 
 
-def test_blind_letters_say_nothing_about_the_order():
-    rows = [line(str(i)) for i in range(6)]
-    one, two = board.letters(rows, 1), board.letters(rows, 1)
-    assert one == two and sorted(one.values()) == list("ABCDEF")
-    titles = [row.entry.title for row in rows]
-    assert len({tuple(board.letters(rows, seed)[title] for title in titles) for seed in range(6)}) > 3
+def test_the_share_of_judges_that_still_match_is_a_column_like_the_others():
+    rows = [line("a", **{STILL.name: 200 / 3, "SSIM": 0.9}), line("b", **{STILL.name: 0.0, "SSIM": 0.8})]
+    assert there(rows)[0] is STILL and [row.entry.name for row in ordered(rows, STILL.name)] == ["b", "a"]
+    html = board.board(rows, by=STILL.name)
+    assert "<b>★ 0</b>" in html and html.count('aria-sort="ascending"') == 1 and html.count('aria-sort="none"') == 1
+    assert 'aria-sort="descending"' in board.board(rows, by="SSIM"), "the most first"
+    assert r"FGSM, b & \textbf{0} & 0.80" in tables.latex(rows) and r"Still match (\%)" in tables.latex(rows)
+    assert "| FGSM, a | 67 | **0.90** |" in tables.markdown(rows)
+
+
+def test_blind_letters_are_drawn_by_lot():
+    few = [Entry("fgsm", str(i)) for i in range(2)]
+    drawn_ = [board.letters(few) for _ in range(64)]
+    assert {tuple(one.values()) for one in drawn_} == {("A", "B"), ("B", "A")}, "whatever the number of rows"
+    assert sorted(board.letters(MANY[: entries.MOST]).values()) == list("ABCDEFGHIJKLMNOPQRSTUVWX")
+
+
+def test_a_blind_board_is_in_the_order_of_its_letters_until_it_is_sorted():
+    rows = [line("a", SSIM=0.7), line("b", SSIM=0.8), line("c", SSIM=0.9), line("d", failed="FGSM cannot.")]
+    names = dict(zip((row.entry.title for row in rows), "CBAD", strict=True))
+    assert re.findall(r"<th>Method (.)</th>", board.board(rows, names=names)) == list("ABCD")
+    by_looks = board.board(rows, by="SSIM", names=names)
+    assert re.findall(r"<th>Method (.)</th>", by_looks) == list("ABCD") and 'aria-sort="descending"' in by_looks
+    rows[0] = line("a", SSIM=0.85)
+    by_looks = board.board(rows, by="SSIM", names=names)
+    assert re.findall(r"<th>Method (.)</th>", by_looks) == list("ACBD") and "FGSM" not in by_looks
 
 
 @pytest.fixture
@@ -216,37 +304,183 @@ def tab(runtime, small_panel, tmp_path):
     return SimpleNamespace(view=view, events=events, session=desk.of(ALICE))
 
 
-def run(tab, *chosen: str, sweep: str = "", blind: bool = False):
-    return list(tab.events.run(list(chosen), sweep, 3, blind, "SSIM", 0.01, ALICE))
+@pytest.fixture
+def good(tmp_path) -> str:
+    path = tmp_path / "good.png"
+    path.write_bytes(gallery.portrait(gallery.COLLINS))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def result(runtime, astronaut):
+    """What FGSM makes of a photo."""
+    done = compare(runtime, Comparison((astronaut,), (FAST,), panel=PANEL))
+    return next(item.result for item in done if isinstance(item, Cell))
+
+
+@pytest.fixture
+def quick(tab, result, monkeypatch):
+    """The tab, where every line is made at once: of FGSM's one result, with figures that follow from its ε."""
+
+    def made(runtime, job, cancelled):
+        for i, entry in enumerate(job.entries):
+            yield Working(i, len(job.entries), entry, 0, Progress(1, 1, 0.0, None, "Making the mask"))
+            strength = METHODS["fgsm"].Params.read(entry.params).epsilon
+            yield Cell(entry, 0, result, figures={"SSIM": 1 - strength / 40, "judge cosine": 0.9, "PSNR": 30.0})
+            if cancelled():
+                return
+
+    monkeypatch.setattr(compare_events, "compare", made)
+    return tab
+
+
+def press(tab, *chosen: str, sweep: str = "", blind: bool = False, targets=(), panel: Panel = PANEL):
+    asked = (list(chosen), sweep, 3, 0.01, threats.SEARCH, "SSIM", blind)
+    return tab.events.begin(*asked, list(targets), list(panel.attacked), list(panel.held_out), ALICE)
+
+
+def run(tab, *chosen: str, **asked):
+    return [press(tab, *chosen, **asked), *tab.events.run(ALICE)]
+
+
+def until_a_line(work, view):
+    """As far as the first line."""
+    return next(step for step in work if step.get(view.board))
 
 
 def test_the_tab_streams_lines_sorts_hides_names_and_packs(tab, astronaut):
     view, events = tab.view, tab.events
     tab.session.sitter = from_person(astronaut)
-    assert "<img" in events.open("?compare=fgsm:Balanced", ALICE)[view.sitter]
-    brought = events.open("?compare=fgsm:Balanced&sweep=fgsm:4&far=0.001", ALICE)
-    assert [brought[part] for part in (view.chosen, view.swept, view.steps, events.far)] == [
-        ["fgsm:Balanced"],
-        "fgsm",
-        4,
-        0.001,
-    ]
+    assert "<img" in events.open("", threats.SEARCH, ALICE)[view.sitter]
     out = run(tab, "fgsm:Balanced", sweep="fgsm")
     boards = [step[view.board] for step in out if step.get(view.board)]
     assert [html.count("lv-shots") for html in boards] == [1, 2, 3, 4, 4], "one more each time, and all at the end"
     packed = next(step for step in out if view.pack in step)
     assert zipfile.is_zipfile(packed[view.pack]) and Path(packed[view.pdf]).read_bytes().startswith(b"%PDF")
     assert packed[view.link] == "?compare=fgsm%3ABalanced&sweep=fgsm%3A3&far=0.01" and "Done." in out[-1][view.status]
-    sorted_ = events.sort(False, gr.EventData(None, {"sort": "SSIM"}), ALICE)
-    assert 'aria-pressed="true"' in sorted_
-    assert 'aria-pressed="true"' not in events.sort(False, gr.EventData(None, {"sort": "SSIM"}), ALICE)
+    assert 'aria-sort="descending"' in events.sort(gr.EventData(None, {"sort": "SSIM"}), ALICE)
+    assert 'aria-sort="descending"' not in events.sort(gr.EventData(None, {"sort": "SSIM"}), ALICE)
     blind = events.look(0, True, "SSIM", ALICE)
     assert "Method A" in blind[view.board] and "FGSM" not in blind[view.board] and blind[view.verdict] == ""
-    assert "FGSM" in events.show_step(2, ALICE)
+    assert "looks=PSNR" in events.look(0, False, "PSNR", ALICE)[view.link]
     assert "enter the code" in events.send_to_study(ALICE)
 
 
-def test_the_tab_says_what_is_wrong_where_the_person_looks(tab, tmp_path):
+def test_a_link_opens_the_tab_and_brings_its_settings_once(tab):
+    view, events = tab.view, tab.events
+    query = "?compare=fgsm:Balanced&sweep=fgsm:4&far=0.001&threat=trace&looks=PSNR&blind=1"
+    assert events.arrive(query).selected == "compare" and not isinstance(events.arrive(""), gr.Tabs)
+    brought = events.open(query, threats.SEARCH, ALICE)
+    there = (view.chosen, view.swept, view.steps, events.far, view.threat, view.natural, view.blind)
+    assert [brought[part] for part in there] == [
+        *(["fgsm:Balanced"], "fgsm.epsilon", 4, 0.001),
+        *(threats.TRACE, "PSNR", True),
+    ]
+    assert brought[view.claims] == board.claims(threats.TRACE)
+    again = events.open(query, threats.BACK, ALICE)
+    assert view.chosen not in again and again[view.claims] == board.claims(threats.BACK), "what was changed stays"
+
+
+def test_names_hidden_during_a_run_stay_hidden(quick):
+    view, events = quick.view, quick.events
+    press(quick, "fgsm:Balanced", sweep="fgsm")
+    work = events.run(ALICE)
+    assert "FGSM" in until_a_line(work, view)[view.board]
+    events.look(0, True, "PSNR", ALICE)
+    rest = list(work)
+    assert not any("FGSM" in str(step.get(part)) for step in rest for part in (view.board, view.status, view.verdict))
+    assert rest[-1][view.plot].layout.xaxis.title.text.startswith("PSNR") and rest[-1][view.step_view] == ""
+    assert not rest[-1][view.export]["visible"], "it would show the names"
+    assert events.look(0, False, "PSNR", ALICE)[view.export]["visible"]
+
+
+def test_a_blind_run_tells_no_name_and_keeps_its_letters(quick):
+    view, events, session = quick.view, quick.events, quick.session
+    chosen = ("fgsm:Balanced", "fgsm:Natural", "fgsm:Strong")
+    told, seen = [], {}
+    press(quick, *chosen, blind=True)
+    letters = dict(session.comparing.letters)
+    for step in events.run(ALICE):
+        told += [str(step[part]) for part in (view.status, view.board, view.verdict, view.plot) if part in step]
+        for letter, ssim in re.findall(r'<th>Method (.)</th>.*?SSIM">(?:<b>★ )?([\d.]+)', step.get(view.board) or ""):
+            assert seen.setdefault(letter, ssim) == ssim, "nobody changes places when a line comes"
+    assert len(letters) == len(seen) == 3 and not any("FGSM" in text for text in told)
+    assert any("Line 1 of 3" in text for text in told) and session.comparing.letters == letters
+
+
+def test_in_a_blind_run_not_even_the_order_of_the_work_is_that_of_the_choice(tab, monkeypatch):
+    orders = []
+    monkeypatch.setattr(compare_events, "compare", lambda runtime, job, stop: orders.append(job.entries) or iter(()))
+    for blind, count in ((False, 1), (True, 2)):
+        orders.clear()
+        for _ in range(64):
+            run(tab, "fgsm:Balanced", "fgsm:Natural", blind=blind)
+        assert len({*(tuple(entry.name for entry in order) for order in orders)}) == count
+
+
+@pytest.mark.parametrize("change", ["take", "clear"])
+def test_other_photos_stop_a_run_which_shows_nothing_more(tab, good, change):
+    view, events = tab.view, tab.events
+    press(tab, "fgsm:Balanced", "fgsm:Natural")
+    old, work = tab.session.comparing, events.run(ALICE)
+    until_a_line(work, view)
+    shown = events.take([good], ALICE) if change == "take" else events.clear(ALICE)
+    assert old.stop.is_set() and shown[view.board] == "" and shown[view.compare]["interactive"]
+    assert all(step == events.unchanged for step in work), "also the last, which Gradio sends again"
+    assert len(old.cells) == 1 and not tab.session.comparing.cells and not tab.session.comparing.stop.is_set()
+    assert list(events.run(ALICE)) == [events.unchanged], "nothing is asked of the new photos yet"
+    tab.events.desk.leave(ALICE)
+    assert tab.session.comparing.stop.is_set()
+
+
+def test_a_study_gets_the_photos_that_were_compared(tab, astronaut, hopper, tmp_path, monkeypatch):
+    monkeypatch.setenv("LARVATUS_STUDIES", str(tmp_path / "studies"))
+    tab.session.sitter = from_person(astronaut)
+    run(tab, "fgsm:Balanced")
+    tab.session.sitter = from_person(hopper)
+    code = re.search("enter the code <code>([^<]+)</code>", tab.events.send_to_study(ALICE)).group(1)
+    reference, *versions = inbox.fetch(code)
+    assert torch.equal(photos.load(reference.data).pixels, astronaut.photo.pixels)
+    assert [one.data for one in versions] == [cell.result.file for cell in tab.session.comparing.cells]
+    assert {one.photo for one in versions} == {reference.photo}
+
+
+def test_the_step_is_kept_and_a_new_run_begins_at_the_first(quick):
+    view, events = quick.view, quick.events
+    run(quick, "fgsm:Balanced", sweep="fgsm")
+    third = events.show_step(3, ALICE)
+    looked = events.look(0, False, "SSIM", ALICE)
+    assert "ε 32" in third and looked[view.step_view] == third and looked[view.step]["value"] == 3
+    quick.session.comparing.photo = 1
+    assert events.open("", threats.SEARCH, ALICE)[view.photo]["value"] == 1
+    begun = press(quick, sweep="fgsm")
+    assert begun[view.step]["value"] == 1 and begun[view.photo]["value"] == 0
+    assert [step[view.step]["value"] for step in events.run(ALICE) if view.step in step] == [1] * 4
+
+
+def test_a_step_that_is_also_chosen_is_one_line_and_still_a_step(quick, monkeypatch):
+    monkeypatch.setitem(METHODS["fgsm"].presets, "Natural", {"epsilon": 0.5})
+    run(quick, "fgsm:Natural", sweep="fgsm")
+    kept = quick.session.comparing
+    assert len(kept.lines) == 3 and [one.entry.name for one in kept.steps] == ["Natural", "ε 16", "ε 32"]
+
+
+def test_the_panel_and_the_targets_of_protect_count_here_too(tab, hopper, runtime, monkeypatch):
+    press(tab, "fgsm:Balanced", targets=[gallery.HOPPER])
+    job = tab.session.comparing.job
+    assert job.panel == PANEL and [one.name for one in job.targets] == [gallery.HOPPER]
+    tab.session.extras = (dataclasses.replace(hopper, name="upload"),)
+    press(tab, "fgsm:Balanced", targets=[gallery.HOPPER])
+    assert [one.name for one in tab.session.comparing.job.targets] == [gallery.HOPPER, "upload"]
+    kept = tab.session.comparing
+    assert "No recogniser" in press(tab, "fgsm:Balanced", panel=Panel((), ()))[tab.view.status]
+    assert tab.session.comparing is kept
+    monkeypatch.setenv("LARVATUS_EXAMPLE", "0")
+    begin = [fn for fn in build(runtime).fns.values() if fn.name == "begin" and len(fn.inputs) > 1]
+    assert {"lv-attacked", "lv-held-out", "lv-targets"} <= {part.elem_id for part in begin[0].inputs}
+
+
+def test_the_tab_says_what_is_wrong_where_the_person_looks(tab, tmp_path, good):
     view, events = tab.view, tab.events
     assert "choose at least one method" in run(tab)[0][view.status]
     assert "None of the methods here" in events.choose_suited(threats.TRAIN)[view.status]
@@ -257,16 +491,53 @@ def test_the_tab_says_what_is_wrong_where_the_person_looks(tab, tmp_path):
     bad.write_bytes(b"no photo")
     assert "not a picture" in events.take([str(bad)], ALICE)[view.status]
     assert events.take(None, ALICE) == {view.status: gr.skip()}
-    good = tmp_path / "good.png"
-    good.write_bytes(gallery.portrait(gallery.COLLINS))
-    shown = events.take([str(good)], ALICE)
-    assert shown[view.clear]["visible"] and len(tab.session.comparing.people) == 1
+    shown = events.take([good], ALICE)
+    assert shown[view.clear]["visible"] and len(tab.session.comparing.own) == 1
     assert not events.clear(ALICE)[view.clear]["visible"]
     assert "Stopped" in events.cancel(ALICE)[view.status]
 
 
+@needed
+def test_in_a_browser_a_link_opens_the_tab_and_faces_zoom_while_pages_scroll(tmp_path):
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser tests.")
+    with (
+        serving(example=False, **registry_of(tmp_path, "sface", "dlib-resnet")) as url,
+        sync_api.sync_playwright() as started,
+        started.chromium.launch(executable_path=CHROMIUM, args=ARGS) as browser,
+    ):
+        page = browser.new_page()
+        page.goto(f"{url}/?compare=fgsm:Natural&blind=1", wait_until="load")
+        page.wait_for_selector("#lv-compare-button:visible", timeout=MINUTE)
+        assert "FGSM, Natural" in says(page, "#lv-compare-methods", "FGSM, Natural")
+        page.click("#lv-compare-button")
+        says(page, "#lv-compare-status", "Done", 2 * MINUTE)
+        assert page.is_checked("#lv-blind input") and "FGSM" not in page.inner_text("#lv-compare-board")
+        page.click("#lv-compare-board button[data-sort=SSIM]")
+        page.wait_for_selector("#lv-compare-board th[aria-sort=descending]", timeout=MINUTE)
+        face = page.locator("#lv-compare-board .lv-zoom").first
+        face.scroll_into_view_if_needed()
+        place = face.bounding_box()
+        x, y = place["x"] + 40, place["y"] + 40
+        looks = "face => getComputedStyle(face)"
+        shift = "face => new DOMMatrix(getComputedStyle(face.querySelector('img')).transform).e"
+        assert face.evaluate(f"{looks}.touchAction") == "pan-y"
+        assert face.locator("img").get_attribute("draggable") == "false"
+        page.mouse.move(x, y)
+        for _ in range(6):
+            page.mouse.wheel(0, -100)
+        page.wait_for_function(f"face => ({looks})(face).touchAction === 'none'", arg=face.element_handle())
+        page.mouse.down()
+        page.mouse.move(x - 300, y, steps=4)
+        page.mouse.move(x - 300, y - 300, steps=4)
+        left = face.evaluate(shift)
+        assert left < -50, "the pointer is followed beyond the face"
+        page.mouse.up()
+        page.mouse.move(x, y, steps=4)
+        assert face.evaluate(shift) == left, "and let go"
+
+
 def test_a_closed_tab_stops_its_comparison(tab):
-    tab.events.open("", ALICE)
+    tab.events.open("", threats.SEARCH, ALICE)
     tab.events.desk.leave(ALICE)
     assert tab.session.comparing.stop.is_set()
 

@@ -23,7 +23,11 @@ class Column:
         return "–" if value is None else f"{value:.{self.digits}f}"
 
 
+STILL = Column(
+    "still match %", "Still match (%)", "share of held-out judges that still match you; lower protects better", -1, 0
+)
 COLUMNS = (
+    STILL,
     Column(
         "judge cosine", "Judge cosine", "mean likeness to you by the held-out judges; lower protects better", -1, 2
     ),
@@ -56,7 +60,7 @@ def best(lines: Sequence[Line], column: Column) -> float | None:
 
 
 def is_best(line: Line, lines: Sequence[Line], column: Column) -> bool:
-    """Whether a line's value is written as the best one is; never where only one line has a value."""
+    """Whether a line's value is written as the best one is; never where the values there are all read the same."""
     value, top = line.figures.get(column.name), best(lines, column)
-    several = sum(column.name in other.figures for other in lines) > 1
-    return several and value is not None and column.written(value) == column.written(top)
+    written = {column.written(other.figures[column.name]) for other in lines if column.name in other.figures}
+    return len(written) > 1 and value is not None and column.written(value) == column.written(top)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
 from app.scoring import JobError
 from engines.methods import METHODS
@@ -30,6 +29,11 @@ class Entry:
         """ "TIP-IM, Balanced"."""
         return f"{METHODS[self.method].title}, {self.name}"
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it does, whatever its name: the method and every setting, defaults filled in. Raises ParamError."""
+        return self.method, method_of(self.method).Params.read(self.params).model_dump_json()
+
 
 USUAL = tuple(f"{id}:Balanced" for id in ("tip-im", "dip-watermark", "pgd") if id in METHODS)
 
@@ -53,16 +57,33 @@ def title(choice: str) -> str:
     return named(choice).title
 
 
-def swept(id: str) -> Knob | None:
-    """The knob of a method that trades its looks for its protection; None where it has none."""
+def knobs(id: str) -> list[Knob]:
+    """The knobs of a method that trade its looks for its protection, in the order of SWEPT."""
     ranges = (knob for knob in method_of(id).Params.knobs() if knob.low is not None and knob.high is not None)
-    knobs = {knob.name: knob for knob in ranges if knob.low != knob.high}
-    return next((knobs[name] for name in SWEPT if name in knobs), None)
+    there = {knob.name: knob for knob in ranges if knob.low != knob.high}
+    return [there[name] for name in SWEPT if name in there]
 
 
-def sweep(id: str, steps: int) -> list[Entry]:
-    """A method at so many values of its knob, evenly from the lowest to the highest. Raises JobError."""
-    knob = swept(id)
+def sweeps() -> list[str]:
+    """Every knob of every method that can be swept, as "id.knob"."""
+    return [f"{id}.{knob.name}" for id in METHODS for knob in knobs(id)]
+
+
+def swept(choice: str) -> Knob | None:
+    """The knob that "id.knob" or "id" names, for the latter the method's first; None where there is none."""
+    id, _, name = choice.partition(".")
+    return next((knob for knob in knobs(id) if name in ("", knob.name)), None)
+
+
+def sweep_title(choice: str) -> str:
+    """How a knob to sweep is shown."""
+    id, knob = choice.partition(".")[0], swept(choice)
+    return f"{METHODS[id].title}, {knob.symbol} ({knob.label.lower()})" if knob else METHODS[id].title
+
+
+def sweep(choice: str, steps: int) -> list[Entry]:
+    """A method at so many values of a knob, evenly from the lowest to the highest. Raises JobError, MethodError."""
+    id, knob = choice.partition(".")[0], swept(choice)
     if knob is None or knob.low is None or knob.high is None:
         raise JobError(f"{method_of(id).title} has no setting to sweep: choose another method.")
     if steps not in STEPS:
@@ -74,41 +95,12 @@ def sweep(id: str, steps: int) -> list[Entry]:
 
 
 def checked(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The entries, each once. Raises JobError for none or too many, ParamError for settings that are wrong."""
-    once = {(e.method, tuple(sorted(e.params.items(), key=str))): e for e in entries}
+    """The entries; of those that do the same the first. JobError: none, or too many; ParamError: a wrong setting."""
+    once: dict[tuple[str, str], Entry] = {}
+    for entry in entries:
+        once.setdefault(entry.key, entry)
     if not once:
         raise JobError("There is nothing to compare: choose at least one method.")
     if len(once) > MOST:
         raise JobError(f"{len(once)} rows are too many for one board: choose at most {MOST}.")
-    for entry in once.values():
-        method_of(entry.method).Params.read(entry.params)
     return tuple(once.values())
-
-
-@dataclass(frozen=True)
-class Link:
-    """What a permalink brings back: choices, the method that is swept ("" for none), in how many steps, the FAR."""
-
-    chosen: tuple[str, ...]
-    swept: str = ""
-    steps: int = 5
-    far: float = 0.01
-
-    @property
-    def query(self) -> str:
-        """The address's end; no photo is in it."""
-        sweep = {"sweep": f"{self.swept}:{self.steps}"} if self.swept else {}
-        return "?" + urlencode({"compare": ",".join(self.chosen), **sweep, "far": f"{self.far:g}"})
-
-
-def linked(query: str) -> Link | None:
-    """What a query asks for, as far as it is known here; None where it names no board."""
-    asked = dict(parse_qsl(query.lstrip("?")))
-    known = choices()
-    chosen = tuple(choice for choice in asked.get("compare", "").split(",") if choice in known)
-    method, _, steps = asked.get("sweep", "").partition(":")
-    swept_here = method in METHODS and swept(method) is not None and steps in map(str, STEPS)
-    far = {f"{rate:g}": rate for rate in (0.01, 0.001)}.get(asked.get("far", ""), 0.01)
-    if not chosen and not swept_here:
-        return None
-    return Link(chosen, method, int(steps), far) if swept_here else Link(chosen, far=far)

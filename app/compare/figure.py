@@ -71,8 +71,11 @@ def _face(axes: object, picture: np.ndarray | None, above: str, beside: str) -> 
 
 
 def drawn(lines: Sequence[Line], photo: int = 0) -> dict[str, bytes]:
-    """The figure as a file of each of FORMATS."""
-    made = figure(lines, photo)
+    """The figure as a file of each of FORMATS, of the first photo where that one has no result; {} where none has."""
+    done = {cell.photo for line in lines for cell in line.cells if cell.result is not None}
+    if not done:
+        return {}
+    made = figure(lines, photo if photo in done else min(done))
     return {format: encoded(made, format) for format in FORMATS}
 
 

@@ -16,7 +16,7 @@ from app.compare.likeness import likeness
 from app.identities import Identities
 from app.jobs import protect
 from app.making import Request
-from app.panel import Panel
+from app.panel import Panel, check, obstacle
 from app.report import Progress, Result
 from app.runtime import Runtime
 from app.scoring import JobError, Person
@@ -103,10 +103,12 @@ def compare(
 ) -> Iterator[Working | Cell]:
     """Yield each cell as it is done, and how far the next one is; stops when cancelled.
 
-    An entry that fails on a photo is a cell with its reason. Raises JobError, MethodError and ParamError for a job
-    that cannot start.
+    An entry that fails on a photo is a cell with its reason. Raises JobError, MethodError, ParamError, PanelError
+    and CheckpointError for a job that cannot start.
     """
     entries = checked(job.entries)
+    if job.panel:
+        check(job.panel, runtime.cards)
     if not job.people:
         raise JobError("There is no face to compare on yet: put in a photo.")
     if len(job.people) > MOST_PHOTOS:
@@ -138,9 +140,12 @@ def _cell(
 
 
 def request(runtime: Runtime, job: Comparison, entry: Entry, person: Person) -> Request:
-    """The entry as a job of its own, with what its method needs and nobody has chosen."""
+    """The entry as a job of its own, with what its method needs and nobody has chosen. JobError: a wrong panel."""
+    if job.panel and (problem := obstacle(runtime, job.panel, entry.method)):
+        raise JobError(problem)
     needs = METHODS[entry.method].needs
-    others = job.targets or tuple(gallery.person(runtime, name) for name in TARGETS if name != person.name)
+    others = tuple(target for target in job.targets if target.name != person.name)
+    others = others or tuple(gallery.person(runtime, name) for name in TARGETS if name != person.name)
     extra: dict[str, Any] = {}
     if "message" in needs:
         extra |= {"identity": IDENTITY, "identities": _registered(job.identities)}
@@ -166,9 +171,12 @@ def _registered(identities: Identities | None) -> Identities | None:
 
 
 def figures(result: Result) -> dict[str, float]:
-    """The columns of the board: the mean cosine of the held-out judges, likeness of the head, seconds."""
-    judged = [score.to_self for score in result.scores if score.role == "judge" and score.to_self is not None]
-    found = {"judge cosine": mean(judged)} if judged else {}
+    """The columns of the board: what the held-out judges say, likeness of the head, seconds."""
+    judges = [score for score in result.scores if score.role == "judge"]
+    known = [score.matches_self for score in judges if score.matches_self is not None]
+    judged = [score.to_self for score in judges if score.to_self is not None]
+    found = {"still match %": 100 * sum(known) / len(known)} if known else {}
+    found |= {"judge cosine": mean(judged)} if judged else {}
     x0, y0, x1, y1 = result.window
     pair = [_pixels(pixels[y0:y1, x0:x1]) for pixels in (result.after, result.before)]
     found |= {"SSIM": result.ssim, "PSNR": min(result.psnr, 99.0), **likeness(*pair), "seconds": result.seconds}

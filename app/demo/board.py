@@ -4,49 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from random import SystemRandom
+from string import ascii_uppercase
 
 import numpy as np
 
 from app.compare import threats
-from app.compare.columns import Column, is_best, ordered, there
+from app.compare.columns import STILL, Column, is_best, ordered, there
+from app.compare.entries import Entry
 from app.compare.figure import pictures
 from app.compare.job import Cell, Line
 from app.demo import scoreboard
 
 SIDE = 180
+ALL_HAVE = 3  # the first pictures of a cell: other ones only some methods have, which would give names away
+NAMELESS = "It failed on this photo; the reason would give its name away."
 ZOOM = (
     "Wheel, pinch or + and − over a face: all faces zoom together; drag to move, double-click to go back. "
     "★ marks the best of a column. A press on a column's head sorts."
 )
 
 
-def letters(lines: Sequence[Line], seed: int) -> dict[str, str]:
-    """A letter for each line's title, in an order that says nothing; the same for the same seed."""
-    order = np.random.default_rng(seed).permutation(len(lines))
-    return {lines[i].entry.title: chr(ord("A") + n) for n, i in enumerate(order.tolist())}
+def letters(entries: Sequence[Entry]) -> dict[str, str]:
+    """A letter for each entry's title, drawn by lot: nothing about an entry can be told from its letter."""
+    drawn = SystemRandom().sample(ascii_uppercase[: len(entries)], len(entries))
+    return {entry.title: letter for entry, letter in zip(entries, drawn, strict=True)}
 
 
 def board(
     lines: Sequence[Line], photo: int = 0, by: str | None = None, names: Mapping[str, str] | None = None
 ) -> str:
-    """The table; `photo` says whose faces are shown, `by` which column sorts; with `names` blind, in their order."""
+    """The table; `photo` says whose faces are shown, `by` which column sorts; with `names` blind, as these sort."""
     if not lines:
         return ""
     columns = there(lines)
-    shown = ordered(lines, by)
-    if names:
-        shown = sorted(shown, key=lambda line: names[line.entry.title])
+    shown = ordered(sorted(lines, key=lambda line: names[line.entry.title]) if names else lines, by)
     rows = "".join(_row(line, lines, columns, photo, names) for line in shown)
-    head = "<th>Method</th><th>Still match</th>" + "".join(_head(column, by) for column in columns)
+    head = "<th>Method</th>" + "".join(_head(column, by) for column in columns)
     note = f'<p class="lv-caption">{ZOOM}</p>'
     return f'<table class="lv-table lv-compare"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}'
 
 
 def _head(column: Column, by: str | None) -> str:
-    pressed = "true" if column.name == by else "false"
+    """The best comes first: of what is better the less, the least."""
+    way, arrow = ("ascending", " ▴") if column.best < 0 else ("descending", " ▾")
+    sorting = column.name == by
     return (
-        f'<th title="{escape(column.help)}"><button data-sort="{escape(column.name)}" aria-pressed="{pressed}">'
-        f"{escape(column.title)}{' ▾' if column.name == by else ''}</button></th>"
+        f'<th title="{escape(column.help)}" aria-sort="{way if sorting else "none"}">'
+        f'<button data-sort="{escape(column.name)}">{escape(column.title)}{arrow if sorting else ""}</button></th>'
     )
 
 
@@ -57,34 +62,29 @@ def _row(
     cell = next((cell for cell in line.cells if cell.photo == photo), None)
     figures = "".join(_figure(line, lines, column) for column in columns)
     key = escape(names[line.entry.title] if names else line.entry.title)
-    shots = f'<td colspan="{2 + len(columns)}">{_faces(cell, name, bool(names))}</td>'
-    faces = f'<tr class="lv-shots" data-line="{key}">{shots}</tr>'
-    verdict = f'<td data-head="Still match">{escape(line.verdict)}</td>'
-    return f"<tr><th>{escape(name)}</th>{verdict}{figures}</tr>{faces}"
+    shots = f'<td colspan="{1 + len(columns)}">{_faces(cell, name, bool(names))}</td>'
+    return f'<tr><th>{escape(name)}</th>{figures}</tr><tr class="lv-shots" data-line="{key}">{shots}</tr>'
 
 
 def _figure(line: Line, lines: Sequence[Line], column: Column) -> str:
     text = column.written(line.figures.get(column.name))
-    best = is_best(line, lines, column)
-    shown = f"<b>★ {text}</b>" if best else text
-    return f'<td class="lv-num" data-head="{escape(column.title)}">{shown}</td>'
+    shown = f"<b>★ {text}</b>" if is_best(line, lines, column) else text
+    counted = f' title="{escape(line.verdict)}"' if column is STILL and STILL.name in line.figures else ""
+    return f'<td class="lv-num" data-head="{escape(column.title)}"{counted}>{shown}</td>'
 
 
 def _faces(cell: Cell | None, name: str, blind: bool) -> str:
     if cell is None:
         return '<span class="lv-quiet">not yet on this photo</span>'
     if cell.result is None:
-        return f'<span role="alert">{escape(cell.error)}</span>'
-    hidden = {"Forged", "Restored"} if blind else set()  # only some methods have them: they would give names away
-    figures = "".join(
-        _face(pixels, caption, name) for caption, pixels in pictures(cell).items() if caption not in hidden
-    )
-    return f'<div class="lv-strip">{figures}</div>'
+        return f'<span role="alert">{escape(NAMELESS if blind else cell.error)}</span>'
+    shown = list(pictures(cell).items())[: ALL_HAVE if blind else None]
+    return f'<div class="lv-strip">{"".join(_face(pixels, caption, name) for caption, pixels in shown)}</div>'
 
 
 def _face(pixels: np.ndarray, caption: str, name: str) -> str:
     alt = f"{caption}, {name}"
-    picture = scoreboard.picture(pixels, SIDE, alt)
+    picture = scoreboard.picture(pixels, SIDE, alt).replace("<img ", '<img draggable="false" ', 1)
     inner = f'<div class="lv-zoom" tabindex="0" aria-label="{escape(alt)}">{picture}</div>'
     return f"<figure>{inner}<figcaption>{escape(caption)}</figcaption></figure>"
 

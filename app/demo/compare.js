@@ -1,5 +1,5 @@
 // The board: a press on a column's head sorts by it; wheel, drag, pinch and + - 0 zoom all faces together.
-const state = { scale: 1, x: 0, y: 0, at: null, apart: 0 };
+const state = { scale: 1, x: 0, y: 0, apart: 0 };
 const touches = new Map();
 
 function show() {
@@ -10,6 +10,8 @@ function show() {
   element.style.setProperty('--lv-scale', state.scale);
   element.style.setProperty('--lv-x', `${state.x}%`);
   element.style.setProperty('--lv-y', `${state.y}%`);
+  // A finger scrolls the page until the faces are zoomed.
+  element.style.setProperty('--lv-touch', state.scale > 1 ? 'none' : 'pan-y');
 }
 
 function zoom(factor) {
@@ -27,14 +29,16 @@ element.addEventListener('wheel', event => {
   zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2);
 }, { passive: false });
 element.addEventListener('pointerdown', event => {
-  if (!event.target.closest('.lv-zoom')) return;
+  const face = event.target.closest('.lv-zoom');
+  if (!face || event.button) return;
   event.preventDefault();
+  face.setPointerCapture(event.pointerId);
   touches.set(event.pointerId, event);
 });
 element.addEventListener('pointermove', event => {
   const before = touches.get(event.pointerId);
   if (!before) return;
-  const width = event.target.clientWidth || 100;
+  const width = event.target.clientWidth || 100;  // of the face, which has the pointer captured
   if (touches.size === 1) {
     state.x += 100 * (event.clientX - before.clientX) / width;
     state.y += 100 * (event.clientY - before.clientY) / width;
@@ -48,8 +52,9 @@ element.addEventListener('pointermove', event => {
   }
   show();
 });
-for (const end of ['pointerup', 'pointercancel', 'pointerleave']) {
-  element.addEventListener(end, event => { touches.delete(event.pointerId); state.apart = 0; });
+// On the document: a face that is drawn anew while it is dragged loses the pointer there.
+for (const end of ['pointerup', 'pointercancel', 'lostpointercapture']) {
+  document.addEventListener(end, event => { touches.delete(event.pointerId); state.apart = 0; });
 }
 element.addEventListener('dblclick', event => {
   if (event.target.closest('.lv-zoom')) { state.scale = 1; show(); }

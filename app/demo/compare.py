@@ -9,15 +9,15 @@ from typing import Any
 import gradio as gr
 
 from app.compare import entries, threats
-from app.compare.entries import STEPS, USUAL, choices, swept
+from app.compare.entries import STEPS, USUAL, choices
 from app.compare.tradeoff import natural
 from app.demo.photo_box import dropzone
 from app.demo.protect import CONSENT
-from engines.methods import METHODS
 
 SCRIPT = (Path(__file__).parent / "compare.js").read_text()
 INTRO = "One photo, several methods: choose them on the left, and see what each hides and what it costs in looks."
 THREAT = "What worries you? Papers claim to help against some threats and not against others."
+BORROWED = "Targets and thresholds are those of Protect, recognisers those of the panel."
 LINK = "A link that brings these settings back, without any photo:"
 
 
@@ -104,12 +104,12 @@ def _methods(found: dict[str, Any]) -> None:
         info="Each is a line of the board.",
     )
     with gr.Accordion("Sweep a setting", open=False):
-        knobs = [(f"{METHODS[id].title}, {knob.symbol or knob.label}", id) for id in METHODS if (knob := swept(id))]
+        knobs = [(entries.sweep_title(knob), knob) for knob in entries.sweeps()]
         found["swept"] = gr.Dropdown(
-            [("none", ""), *knobs], value="", label="Of which method", elem_id="lv-swept", info="From least to most."
+            [("none", ""), *knobs], value="", label="Which one", elem_id="lv-swept", info="From least to most."
         )
         found["steps"] = gr.Slider(STEPS.start, STEPS.stop - 1, 5, step=1, label="Steps", buttons=[])
-    gr.HTML(CONSENT, elem_classes="lv-quiet")
+    gr.HTML(f"{BORROWED} {CONSENT}", elem_classes="lv-quiet")
     with gr.Row():
         found["compare"] = gr.Button("Compare", variant="primary", scale=3, elem_id="lv-compare-button")
         found["cancel"] = gr.Button("Cancel", scale=1, interactive=False, min_width=90, elem_id="lv-compare-cancel")

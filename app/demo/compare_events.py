@@ -1,57 +1,37 @@
-"""The Compare tab at work: whose photos, the board as it grows, sorting, blind names, and what is taken along."""
+"""The Compare tab at work: whose photos, the run, sorting, blind names, and what is sent on."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import replace
 from html import escape
+from random import SystemRandom
 from typing import Any
 
 import gradio as gr
 
 from app import gallery, to_study
-from app.compare import entries, tables
-from app.compare.archive import archive
-from app.compare.entries import Entry, Link
-from app.compare.figure import drawn
-from app.compare.job import Cell, Comparison, Line, Working, compare, lines
+from app.compare import entries
+from app.compare.job import Cell, Comparison, compare
+from app.compare.link import Link, linked
 from app.compare.threats import suited
-from app.compare.tradeoff import tradeoff
 from app.demo import board, example, scoreboard
+from app.demo import compare_shown as shown
 from app.demo.compare import CompareView
+from app.demo.compare_shown import Comparing, Updates
 from app.demo.errors import sentence
 from app.demo.session import Desk, Session, taken
 from app.made import Made
-from app.pictures import head_window, window_of
-from app.report import Progress
+from app.panel import Panel, check
+from app.report import Result
 from app.runtime import Runtime
 from app.scoring import Person, find_person
 from app.study.errors import StudyError
 
-Updates = dict[Any, Any]
+WAITING = "Waiting for a free place."
 STOPPED = "Stopped. The lines that were done stay."
 NOTHING = "There is no board yet: press Compare first."
-
-
-@dataclass
-class Comparing:
-    """What one visitor's tab holds: their photos, the board as far as it is, and what stops the work."""
-
-    people: tuple[Person, ...] = ()
-    asked: tuple[Entry, ...] = ()
-    sweep: tuple[Entry, ...] = ()
-    cells: list[Cell] = field(default_factory=list)
-    by: str | None = None
-    photo: int = 0
-    packed: bool = False  # whether there is something to take along
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def lines(self) -> list[Line]:
-        """The board."""
-        return lines(self.asked, self.cells)
 
 
 class CompareEvents:
@@ -59,17 +39,28 @@ class CompareEvents:
 
     def __init__(self, runtime: Runtime, view: CompareView, desk: Desk, far: Any):
         self.runtime, self.view, self.desk, self.far = runtime, view, desk, far
+        self.unchanged: Updates = {view.status: gr.skip()}
 
-    def open(self, query: str, request: gr.Request) -> Updates:
-        """The tab was opened: whose photo is compared, and the settings of a link."""
-        session, view = self.desk.of(request), self.view
-        asked = entries.linked(query or "")
-        brought = self._brought(asked) if asked and not self._kept(session).cells else {}
-        return {**self._sitters(session), **brought, view.status: ""}
+    def arrive(self, query: str) -> Any:
+        """A page was opened: on this tab, where its link names a board."""
+        return gr.Tabs(selected="compare") if linked(query or "") else gr.skip()
 
-    def _brought(self, link: Link) -> Updates:
+    def open(self, query: str, threat: str, request: gr.Request) -> Updates:
+        """The tab was opened: whose photo is compared, and, the first time, the settings of the page's link."""
+        session = self.desk.of(request)
+        kept = self._kept(session)
+        link = None if kept.linked else linked(query or "")
+        kept.linked = True
+        claims = {self.view.claims: board.claims(link.threat if link else threat)}
+        brought = self._brought(link, kept) if link else {}
+        return {**shown.sitters(self.view, kept, self._people(session)), **claims, **brought}
+
+    def _brought(self, link: Link, kept: Comparing) -> Updates:
         view = self.view
-        return {view.chosen: list(link.chosen), view.swept: link.swept, view.steps: link.steps, self.far: link.far}
+        kept.blind, kept.natural = link.blind, link.natural
+        looks = {view.threat: link.threat, view.natural: link.natural, view.blind: link.blind}
+        sweep = {view.swept: link.swept, view.steps: link.steps}
+        return {view.chosen: list(link.chosen), **sweep, self.far: link.far, **looks}
 
     def choose_threat(self, threat: str) -> str:
         """What papers say about another threat."""
@@ -84,99 +75,136 @@ class CompareEvents:
 
     def take(self, paths: list[str] | None, request: gr.Request) -> Updates:
         """Photos of the visitor's own."""
-        view, session = self.view, self.desk.of(request)
         if not paths:
-            return {view.status: gr.skip()}
+            return self.unchanged
         try:
             files = [taken(path) for path in paths]
             people = tuple(find_person(self.runtime, f"photo {i + 1}", data) for i, data in enumerate(files))
         except Exception as error:
-            return {view.drop: None, view.status: scoreboard.alert(sentence(error))}
-        session.comparing = Comparing(people)
-        return {view.drop: None, **self._sitters(session), **self._blank()}
+            return {self.view.drop: None, self.view.status: scoreboard.alert(sentence(error))}
+        return {self.view.drop: None, **self._of_others(people, request)}
 
     def clear(self, request: gr.Request) -> Updates:
         """The photo of the Protect tab again."""
-        session = self.desk.of(request)
-        session.comparing = Comparing()
-        return {**self._sitters(session), **self._blank()}
+        return self._of_others((), request)
 
-    def run(
-        self, chosen: list[str], method: str, steps: float, blind: bool, natural: str, far: float, request: gr.Request
-    ) -> Iterator[Updates]:
-        """Every line on every photo; the board after each."""
+    def _of_others(self, people: tuple[Person, ...], request: gr.Request) -> Updates:
+        """Other photos: what is under way stops, and the board is empty."""
+        session, view = self.desk.of(request), self.view
+        session.comparing = self._kept(session).next(own=people)
+        faces = shown.sitters(view, session.comparing, self._people(session))
+        return {**faces, **shown.blank(view), **shown.busy(view, False), view.status: ""}
+
+    def begin(
+        self,
+        chosen: list[str],
+        swept: str,
+        steps: float,
+        far: float,
+        threat: str,
+        natural: str,
+        blind: bool,
+        targets: list[str],
+        attacked: list[str],
+        held_out: list[str],
+        request: gr.Request,
+    ) -> Updates:
+        """The press of Compare, before any waiting: what is asked becomes a job."""
+        session, view = self.desk.of(request), self.view
+        link = Link(tuple(chosen or ()), swept or "", int(steps), far, threat, natural, blind)
+        panel = Panel(tuple(attacked), tuple(held_out))
+        try:
+            kept = self._asked(session, link, panel, targets)
+        except Exception as error:
+            return {view.status: scoreboard.alert(sentence(error))}
+        session.comparing = kept
+        faces = shown.sitters(view, kept, self._people(session))
+        return {**faces, **shown.blank(view), **shown.busy(view, True), view.status: scoreboard.said(WAITING)}
+
+    def _asked(self, session: Session, link: Link, panel: Panel, targets: list[str]) -> Comparing:
+        """A comparison that can start. Raises what `compare` does."""
+        sweep = tuple(entries.sweep(link.swept, link.steps)) if link.swept else ()
+        asked = entries.checked([*map(entries.named, link.chosen), *sweep])
+        check(panel, self.runtime.cards)
+        towards = (*(gallery.person(self.runtime, name) for name in targets or ()), *session.extras)
+        people = self._people(session)
+        job = Comparison(people, asked, towards, panel, link.far, identities=session.identities)
+        looks = {"natural": link.natural, "blind": link.blind, "letters": board.letters(asked)}
+        return self._kept(session).next(job=job, sweep=sweep, link=link, **looks)
+
+    def run(self, request: gr.Request) -> Iterator[Updates]:
+        """Every line on every photo; the board after each. Where other photos have come meanwhile, nothing more."""
         session, view = self.desk.of(request), self.view
         kept = self._kept(session)
-        kept.stop.set()
-        try:
-            sweep = tuple(entries.sweep(method, int(steps))) if method else ()
-            asked = entries.checked([*map(entries.named, chosen or []), *sweep])
-        except Exception as error:
-            yield {view.status: scoreboard.alert(sentence(error))}
+        if kept.job is None or kept.begun:
+            yield self.unchanged
             return
-        fresh = Comparing(kept.people, asked, sweep)
-        session.comparing = fresh
-        job = Comparison(self._people(session), asked, far=far, identities=session.identities)
-        yield {**self._blank(), view.status: scoreboard.said("Starting."), **self._busy(True)}
-        end, whole = scoreboard.said("Done."), {}
+        kept.begun = True
         try:
-            with closing(compare(self.runtime, job, fresh.stop.is_set)) as work:
-                for item in work:
-                    if isinstance(item, Working):
-                        yield {view.status: under_way(item)}
-                    else:
-                        fresh.cells.append(item)
-                        yield self._hung(fresh, blind, natural)
-            if fresh.stop.is_set():
-                end = scoreboard.said(STOPPED)
-            link = Link(tuple(chosen or ()), method or "", int(steps), far)
-            packed = {**self._packed(session, fresh), view.link: link.query}
-            whole = {**self._hung(fresh, blind, natural), **packed} if fresh.cells else {}
+            with closing(self._rows(kept, kept.job)) as rows:
+                for row in rows:
+                    if session.comparing is kept:
+                        yield row
+            last = self._end(session, kept) if session.comparing is kept else {}
         except Exception as error:
-            end = scoreboard.alert(sentence(error))
-        # All in one: what is shown for the first time may miss values that came with its showing.
-        yield {**whole, view.status: end, **self._busy(False)}
+            last = {view.status: scoreboard.alert(sentence(error))}
+        # All in one: what is shown for the first time may miss values that came with its showing. Gradio sends the
+        # last of a run again at its end, so that of an old one must be empty.
+        yield {**last, **shown.busy(view, False)} if session.comparing is kept else self.unchanged
+
+    def _rows(self, kept: Comparing, job: Comparison) -> Iterator[Updates]:
+        """The board as it grows. In a blind one the order in which lines come says nothing either."""
+        order = tuple(SystemRandom().sample(job.entries, len(job.entries))) if kept.blind else job.entries
+        with closing(compare(self.runtime, replace(job, entries=order), kept.stop.is_set)) as work:
+            for item in work:
+                if isinstance(item, Cell):
+                    kept.cells.append(item)
+                    yield shown.hung(self.view, kept)
+                else:
+                    yield {self.view.status: shown.under_way(item, kept.blind)}
+
+    def _end(self, session: Session, kept: Comparing) -> Updates:
+        said = {self.view.status: scoreboard.said(STOPPED if kept.stop.is_set() else "Done.")}
+        if not kept.cells:
+            return said
+        return {**shown.hung(self.view, kept), **shown.packed(self.view, session, kept), **self._link(kept), **said}
+
+    def _link(self, kept: Comparing) -> Updates:
+        return {self.view.link: replace(kept.link, natural=kept.natural).query} if kept.link else {}
 
     def cancel(self, request: gr.Request) -> Updates:
         """Throw the switch."""
-        kept = self._kept(self.desk.of(request))
-        kept.stop.set()
-        return {self.view.status: scoreboard.said(STOPPED), **self._busy(False)}
+        self._kept(self.desk.of(request)).stop.set()
+        return {self.view.status: scoreboard.said(STOPPED), **shown.busy(self.view, False)}
 
-    def sort(self, blind: bool, event: gr.EventData, request: gr.Request) -> str:
-        """A column's head was pressed; a second press goes back to the order of the choice."""
+    def sort(self, event: gr.EventData, request: gr.Request) -> str:
+        """A column's head was pressed; a second press goes back to the order of the choice, or of the letters."""
         kept = self._kept(self.desk.of(request))
         by = (getattr(event, "_data", None) or {}).get("sort")
         kept.by = None if by == kept.by else by
-        return self._board(kept, blind)
+        return board.board(kept.lines, kept.photo, kept.by, kept.names)
 
     def look(self, photo: int | None, blind: bool, natural: str, request: gr.Request) -> Updates:
-        """Another photo's faces, other names, another measure of looks."""
+        """Another photo's faces, other names, another measure of looks: also for the lines that are still to come."""
         kept = self._kept(self.desk.of(request))
-        kept.photo = int(photo or 0)
-        return self._hung(kept, blind, natural) if kept.cells else {self.view.status: gr.skip()}
+        kept.photo, kept.blind, kept.natural = int(photo or 0), blind, natural
+        return {**shown.hung(self.view, kept), **self._link(kept)} if kept.cells else self.unchanged
 
     def show_step(self, number: float, request: gr.Request) -> str:
         """One step of the sweep."""
         kept = self._kept(self.desk.of(request))
-        found = [line for line in kept.lines if line.entry in kept.sweep]
-        return board.step(found[min(int(number), len(found)) - 1], kept.photo) if found else ""
+        kept.step = int(number)
+        return shown.step(kept)
 
     def send_to_study(self, request: gr.Request) -> str:
-        """All files of the board go to the study workbench."""
-        session = self.desk.of(request)
-        made = [self._made(session, cell) for cell in self._kept(session).cells if cell.result is not None]
+        """All files of the board go to the study workbench, each with the photo that it was made of."""
+        kept = self._kept(self.desk.of(request))
+        people = kept.job.people if kept.job else ()
+        made = [_made(people[cell.photo], cell.entry.method, cell.result) for cell in kept.cells if cell.result]
         try:
             return to_study.send(*made) if made else NOTHING
         except StudyError as error:
             return escape(str(error))
-
-    def _made(self, session: Session, cell: Cell) -> Made:
-        result = cell.result
-        assert result is not None
-        person = self._people(session)[cell.photo]
-        known = (result.settings, to_study.measured(result))
-        return Made(person, result.file, cell.entry.method, result.name, *known)
 
     @staticmethod
     def _kept(session: Session) -> Comparing:
@@ -187,90 +215,8 @@ class CompareEvents:
     def _people(self, session: Session) -> tuple[Person, ...]:
         """The photos of the tab, or the face of Protect, or the example's."""
         own = session.sitter.person if session.sitter else None
-        return self._kept(session).people or (own or gallery.person(self.runtime, example.SITTER),)
-
-    def _sitters(self, session: Session) -> Updates:
-        people = self._people(session)
-        heads = "".join(
-            f"<figure>{scoreboard.picture(window_of(p.photo.pixels, head_window(p)), 110, f'Photo {i + 1}')}</figure>"
-            for i, p in enumerate(people)
-        )
-        choices = [(f"Photo {i + 1}", i) for i in range(len(people))]
-        return {
-            self.view.sitter: f'<div class="lv-trio">{heads}</div>',
-            self.view.clear: gr.update(visible=bool(self._kept(session).people)),
-            self.view.photo: gr.update(choices=choices, value=0, visible=len(people) > 1),
-        }
-
-    def _blank(self) -> Updates:
-        view, hidden = self.view, gr.update(visible=False)
-        folds = dict.fromkeys((view.tools, view.plot_fold, view.step_box, view.export), hidden)
-        return {view.verdict: "", view.board: "", view.sent: "", view.plot: None, **folds}
-
-    def _busy(self, busy: bool) -> Updates:
-        return {self.view.compare: gr.update(interactive=not busy), self.view.cancel: gr.update(interactive=busy)}
-
-    def _names(self, kept: Comparing, blind: bool) -> dict[str, str] | None:
-        return board.letters(kept.lines, len(kept.cells)) if blind else None
-
-    def _board(self, kept: Comparing, blind: bool) -> str:
-        return board.board(kept.lines, kept.photo, kept.by, self._names(kept, blind))
-
-    def _hung(self, kept: Comparing, blind: bool, natural: str) -> Updates:
-        """The board and the plot as far as they are."""
-        view, shown, names = self.view, kept.lines, self._names(kept, blind)
-        swept = [line for line in shown if line.entry in kept.sweep]
-        last = max(2, len(swept))
-        return {
-            view.verdict: f'<p class="lv-verdict">{escape(verdict(shown))}</p>' if not blind else "",
-            view.tools: gr.update(visible=True),
-            view.board: self._board(kept, blind),
-            view.plot_fold: gr.update(visible=len(shown) > 1),
-            view.plot: tradeoff(shown, natural, names) if len(shown) > 1 else None,
-            view.step_box: gr.update(visible=len(swept) > 1 and not blind),
-            view.export: gr.update(visible=kept.packed and not blind),
-            view.step: gr.update(maximum=last),
-            view.step_view: board.step(swept[0], kept.photo) if swept else "",
-        }
-
-    def _packed(self, session: Session, kept: Comparing) -> Updates:
-        """The files and tables of what is done; nothing where no line worked."""
-        view, shown = self.view, kept.lines
-        if not any(cell.result for cell in kept.cells):
-            return {view.export: gr.update(visible=False)}
-        files, kept.packed = drawn(shown, kept.photo), True
-        return {
-            view.export: gr.update(visible=True),
-            view.pack: session.write("larvatus-compare.zip", archive(shown, files)),
-            view.png: session.write("larvatus-compare.png", files["png"]),
-            view.pdf: session.write("larvatus-compare.pdf", files["pdf"]),
-            view.latex: tables.latex(shown),
-            view.markdown: tables.markdown(shown),
-            view.study: gr.update(visible=to_study.offered()),
-        }
+        return self._kept(session).own or (own or gallery.person(self.runtime, example.SITTER),)
 
 
-def under_way(item: Working) -> str:
-    """The bar over the whole comparison."""
-    inner: Progress = item.progress
-    share = 100 * (item.done + inner.step / max(1, inner.steps)) / item.all
-    text = f"{item.entry.title}: line {item.done + 1} of {item.all}."
-    return (
-        f'<div role="status">{escape(text)}</div><div class="lv-bar" role="progressbar" '
-        f'aria-valuenow="{share:.0f}" aria-valuemax="100"><i style="width:{share:.0f}%"></i></div>'
-    )
-
-
-def verdict(shown: list[Line]) -> str:
-    """Who hides best and who changes least, in a sentence."""
-    hides = [line for line in shown if "judge cosine" in line.figures]
-    if len(hides) < 2:
-        return "The board is forming."
-    best = min(hides, key=lambda line: line.figures["judge cosine"])
-    least = max(hides, key=lambda line: line.figures["SSIM"])
-    if best is least:
-        return f"By the held-out judges {best.entry.title} hides best, and it changes least, of {len(hides)} lines."
-    return (
-        f"By the held-out judges {best.entry.title} hides best (cosine {best.figures['judge cosine']:.2f}); "
-        f"{least.entry.title} changes least (SSIM {least.figures['SSIM']:.2f})."
-    )
+def _made(person: Person, method: str, result: Result) -> Made:
+    return Made(person, result.file, method, result.name, result.settings, to_study.measured(result))

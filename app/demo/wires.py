@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
+from gradio.context import Context
 
 from app.demo.authority_events import AuthorityEvents
 from app.demo.compare_events import CompareEvents
@@ -128,23 +129,30 @@ def forge(tabs: Any, tab: Any, from_view: View, events: ForgeEvents) -> None:
 
 
 def compare(tab: Any, from_view: View, events: CompareEvents) -> None:
-    view = events.view
-    everything = view.everything
+    view, page, everything = events.view, cast(Any, Context.root_block), events.view.everything
+    named = {part.elem_id: part for part in page.blocks.values() if getattr(part, "elem_id", None)}
     loading = {**LIGHT, "show_progress": "minimal"}
-    work = {"concurrency_id": HEAVY, "show_progress": "hidden", "api_visibility": "private"}
-    tab.select(events.open, view.link, [*everything, events.far], js="() => [window.location.search]", **LIGHT)
-    tab.select(events.choose_threat, view.threat, view.claims, **LIGHT)
+    # "multiple": Compare may be pressed again before the run that other photos have stopped is over.
+    work = {"concurrency_id": HEAVY, "trigger_mode": "multiple", **QUIET}
+    page.load(events.arrive, view.link, tab.parent, js="() => [location.search]", **LIGHT)
+    opening = {"js": "(link, threat) => [location.search, threat]", **LIGHT}
+    tab.select(events.open, [view.link, view.threat], [*everything, events.far], **opening)
     view.threat.input(events.choose_threat, view.threat, view.claims, **LIGHT)
     view.suited.click(events.choose_suited, view.threat, everything, **LIGHT)
     view.drop.upload(events.take, view.drop, everything, show_progress_on=[view.sitter], **loading)
     view.clear.click(events.clear, None, everything, **LIGHT)
-    asked = [view.chosen, view.swept, view.steps, view.blind, view.natural, from_view.far]
-    run = view.compare.click(events.run, asked, everything, **work)
-    run.then(None, view.link, view.link, js=ADDRESS, **QUIET)
+    settings = [view.chosen, view.swept, view.steps, from_view.far, view.threat, view.natural, view.blind]
+    asked = [*settings, from_view.targets, named["lv-attacked"], named["lv-held-out"]]
+    run = view.compare.click(events.begin, asked, everything, queue=False, **QUIET).then(
+        events.run, None, everything, **work
+    )
     view.cancel.click(events.cancel, None, everything, cancels=[run], queue=False, **QUIET)
-    view.board.click(events.sort, view.blind, view.board, **LIGHT)
+    view.board.click(events.sort, None, view.board, **LIGHT)
     seen = [view.photo, view.blind, view.natural]
-    gr.on([view.photo.input, view.blind.input, view.natural.input], events.look, seen, everything, **LIGHT)
+    looking = {"trigger_mode": "always_last", **LIGHT}
+    looked = gr.on([part.input for part in seen], events.look, seen, everything, **looking)
+    for done in (run, looked):
+        done.then(None, view.link, view.link, js=ADDRESS, **QUIET)
     view.step.input(events.show_step, view.step, view.step_view, trigger_mode="always_last", **LIGHT)
     view.study.click(events.send_to_study, None, view.sent, **LIGHT)
 
