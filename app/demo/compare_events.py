@@ -170,7 +170,7 @@ class CompareEvents:
         return {**shown.hung(self.view, kept), **shown.packed(self.view, session, kept), **self._link(kept), **said}
 
     def _link(self, kept: Comparing) -> Updates:
-        return {self.view.link: replace(kept.link, natural=kept.natural).query} if kept.link else {}
+        return {self.view.link: replace(kept.link, natural=kept.natural, blind=kept.blind).query} if kept.link else {}
 
     def cancel(self, request: gr.Request) -> Updates:
         """Throw the switch."""
