@@ -11,7 +11,7 @@ from bundled import faults
 
 ROOT = Path(__file__).resolve().parents[1]
 UI = {"gradio", "streamlit"}
-DEVELOPMENT = {"frbench", "onnxruntime"}  # imported where they are there; requirements-dev.txt has them
+DEVELOPMENT = {"frbench", "onnxruntime", "playwright"}  # imported where they are there; requirements-dev.txt has them
 CLUSTER = {"ray", "datasets", "accelerate"}  # likewise; requirements-cluster.txt has them
 
 def imports(path: Path) -> set[str]:

@@ -75,6 +75,7 @@ class PhotoEvents:
         view = self.view
         targets = {view.targets: list(found.targets)} if found.targets else {}
         return {
+            view.method: str(found.method),
             **settings(view, self.controls, str(found.method), found.params),
             **targets,
             view.seed: found.seed,

@@ -32,7 +32,7 @@ def preset_of(method: str, params: dict[str, Any]) -> str | None:
 
 
 def settings(view: View, controls: Controls, method: str, params: dict[str, Any] | None = None) -> dict[Any, Any]:
-    """Method, summary, presets and knobs, at `params` or at the paper's defaults."""
+    """Summary, presets and knobs of a method, at `params` or at the paper's defaults."""
     chosen = METHODS[method]
     knobs = dict(zip(controls.components, controls.updates(method, params), strict=True))
     presets = list(chosen.presets)
@@ -43,7 +43,7 @@ def settings(view: View, controls: Controls, method: str, params: dict[str, Any]
         view.identity_fold: gr.update(visible="message" in chosen.needs),
         view.watermark_fold: gr.update(visible="watermark" in chosen.needs),
     }
-    return {view.method: method, view.summary: escape(chosen.summary), view.preset: preset, **folds, **knobs}
+    return {view.summary: escape(chosen.summary), view.preset: preset, **folds, **knobs}
 
 
 def registered(identities: Identities, text: str, key: str) -> tuple[int, Any]:

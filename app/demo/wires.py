@@ -29,6 +29,10 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # A link is the page's own address and what the server knows of it, the query.
 ADDRESS = "link => link && link.startsWith('?') ? location.origin + location.pathname + link : link"
 LIGHT = {**QUIET, "concurrency_limit": 4, "concurrency_id": "light"}
+LAST = {**LIGHT, "trigger_mode": "always_last"}  # of quick choices none is dropped: the last one counts
+# While a method's knobs are on their way Protect waits: pressed now, it would send what the last method's say.
+WAITING = "document.querySelector('#lv-protect').disabled = (window.lvWaiting = (window.lvWaiting || 0) %s 1) > 0"
+HOLD, RELEASE = f"(...asked) => {{ {WAITING % '+'}; return asked }}", f"() => {{ {WAITING % '-'} }}"
 WORK = {**QUIET, "concurrency_id": HEAVY, "concurrency_limit": 1}
 
 
@@ -80,21 +84,23 @@ def photos(view: View, photos: PhotoEvents, controls: Controls) -> None:
 
 def settings(view: View, settings: SettingEvents, controls: Controls) -> None:
     folds = [view.settings, view.target_fold, view.identity_fold, view.watermark_fold]
-    knobs = [view.method, view.summary, view.preset, *folds, *controls.components]
-    view.method.input(settings.choose_method, view.method, knobs, **LIGHT)
-    reset = view.reset.click(settings.choose_method, view.method, knobs, **LIGHT)
+    knobs = [view.summary, view.preset, *folds, *controls.components]
+    chosen = view.method.input(settings.choose_method, view.method, knobs, js=HOLD, **LAST)
+    reset = view.reset.click(settings.choose_method, view.method, knobs, js=HOLD, **LIGHT)
     suggest = {"fn": settings.suggest, "inputs": view.method, "outputs": [view.status, *controls.components]}
     if any(hasattr(method, "suggests") for method in METHODS.values()):
         for moved in (view.photo.change, view.method.change, reset.then):
             moved(**suggest, **LIGHT)
-    view.preset.input(settings.choose_preset, [view.method, view.preset], knobs, **LIGHT)
+    preset = view.preset.input(settings.choose_preset, [view.method, view.preset], knobs, js=HOLD, **LAST)
+    for coming in (chosen, reset, preset):
+        coming.then(None, None, None, js=RELEASE, **QUIET)
     naming = {"fn": settings.name_identity, "inputs": [view.identity, view.key], "outputs": view.identity_line}
     gr.on([view.identity.change, view.key.change, view.identity_fold.expand], **naming, **LIGHT)
     marks = [view.mark_drop, view.mark_line, view.mark_clear]
     view.mark_drop.upload(settings.take_mark, view.mark_drop, marks, **LIGHT)
     view.mark_clear.click(settings.drop_mark, None, marks, **LIGHT)
-    view.format.input(settings.choose_format, view.format, view.quality, **LIGHT)
-    view.view.input(settings.choose_view, view.view, view.slider, **LIGHT)
+    view.format.input(settings.choose_format, view.format, view.quality, **LAST)
+    view.view.input(settings.choose_view, view.view, view.slider, **LAST)
     # A knob moved by hand is no preset any more; said in the browser, without a round trip.
     gr.on([part.input for part in controls.components], None, None, view.preset, js="() => null", **QUIET)
 
@@ -137,7 +143,7 @@ def compare(tab: Any, from_view: View, events: CompareEvents) -> None:
     page.load(events.arrive, view.link, tab.parent, js="() => [location.search]", **LIGHT)
     opening = {"js": "(link, threat) => [location.search, threat]", **LIGHT}
     tab.select(events.open, [view.link, view.threat], [*everything, events.far], **opening)
-    view.threat.input(events.choose_threat, view.threat, view.claims, **LIGHT)
+    view.threat.input(events.choose_threat, view.threat, view.claims, **LAST)
     view.suited.click(events.choose_suited, view.threat, everything, **LIGHT)
     view.drop.upload(events.take, view.drop, everything, show_progress_on=[view.sitter], **loading)
     view.clear.click(events.clear, None, everything, **LIGHT)
@@ -149,11 +155,10 @@ def compare(tab: Any, from_view: View, events: CompareEvents) -> None:
     view.cancel.click(events.cancel, None, everything, cancels=[run], queue=False, **QUIET)
     view.board.click(events.sort, None, view.board, **LIGHT)
     seen = [view.photo, view.blind, view.natural]
-    looking = {"trigger_mode": "always_last", **LIGHT}
-    looked = gr.on([part.input for part in seen], events.look, seen, everything, **looking)
+    looked = gr.on([part.input for part in seen], events.look, seen, everything, **LAST)
     for done in (run, looked):
         done.then(None, view.link, view.link, js=ADDRESS, **QUIET)
-    view.step.input(events.show_step, view.step, view.step_view, trigger_mode="always_last", **LIGHT)
+    view.step.input(events.show_step, view.step, view.step_view, **LAST)
     view.study.click(events.send_to_study, None, view.sent, **LIGHT)
 
 
@@ -177,10 +182,8 @@ def authority(tabs: Any, tab: Any, view: View, events: AuthorityEvents) -> None:
     ):
         read.then(**sweep)
     office.control.click(events.control, None, everything, **reading)
-    office.change.input(**sweep)
-    # Of quick moves of a slider the last one counts.
-    moved = [part.change for part in sliders]
-    gr.on(moved, events.slide, [office.change, *sliders], everything, trigger_mode="always_last", **LIGHT)
+    office.change.input(**{**sweep, **LAST})
+    gr.on([part.change for part in sliders], events.slide, [office.change, *sliders], everything, **LAST)
     registry = [office.registry_line, office.registry]
     office.register.click(events.register, [office.name, office.verify_only], registry, **LIGHT)
     office.look_up.click(events.look_up, office.name, registry, **LIGHT)
@@ -200,7 +203,7 @@ def eraser(tabs: tuple[Any, Any], from_view: View, events: EraserEvents) -> None
     view.drop.upload(events.take, [view.drop, view.method, *asked], outputs, **loading)
     view.reference.upload(events.take_reference, [view.reference, *asked], outputs, **loading)
     view.mark.upload(events.take_mark, [view.mark, *asked], outputs, **loading)
-    view.method.input(events.choose, [view.method, view.words], outputs, **loading)
+    view.method.input(events.choose, [view.method, view.words], outputs, trigger_mode="always_last", **loading)
     gr.on([view.erase.click, view.words.submit], events.again, asked, outputs, **loading)
     view.other.click(events.other, asked, outputs, **loading)
     view.unmasked.click(events.unmasked, asked, outputs, **loading)
@@ -234,7 +237,7 @@ def anew(view: View, side: PanelView, panels: PanelEvents) -> dict[str, Any]:
 
 
 def box(box: Box, pulls: PullEvents) -> Any:
-    box.choice.input(pulls.choose, box.choice, box.everything, **LIGHT)
+    box.choice.input(pulls.choose, box.choice, box.everything, **LAST)
     pressed = box.download.click(pulls.begin, None, box.everything, queue=False, **QUIET)
     box.cancel.click(pulls.cancel, box.choice, box.everything, queue=False, **QUIET)
     # "multiple": Download may be pressed again before the run that Cancel has stopped is over.
