@@ -62,8 +62,15 @@ def unfold(page) -> None:
 
 
 def faults(page) -> list[str]:
-    """What axe-core calls serious or critical, and pictures without words."""
+    """What axe-core calls serious or critical, and pictures without words; not what is only passing, like a fade."""
     page.wait_for_timeout(700)
+    if found := seen(page):
+        page.wait_for_timeout(3000)
+        found = [one for one in seen(page) if one in found]
+    return found
+
+
+def seen(page) -> list[str]:
     found = axe.Axe().run(page).response
     assert len(found["passes"]) > 30, "axe has looked"
     bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
