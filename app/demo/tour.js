@@ -10,11 +10,11 @@ function unmark() {
   marked = null;
 }
 
-// The tab may still be on its way.
-function mark(selector, tries = 20) {
+// The tab may still be on its way: it is waited for as long as the step is shown.
+function mark(selector) {
+  if (box.hidden || STEPS[at].place !== selector) return;
   const place = [...document.querySelectorAll(selector)].find(one => one.offsetParent);
-  if (!place && tries && !box.hidden) return setTimeout(mark, 150, selector, tries - 1);
-  if (!place || box.hidden || STEPS[at].place !== selector) return;
+  if (!place) return setTimeout(mark, 150, selector);
   marked = place;
   marked.classList.add('lv-toured');
   marked.scrollIntoView({ block: 'center', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth' });
