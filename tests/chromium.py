@@ -43,3 +43,34 @@ def put(page, path: str) -> str:
     """Put a photo in; what is said of it."""
     page.set_input_files("#lv-drop input[type=file]", path)
     return says(page, "#lv-faces-line", "face found|restored|No face")
+
+
+def once(page, met, said=lambda: "") -> None:
+    """Wait until what is asked of the page holds: a busy machine may take its time."""
+    for _ in range(MINUTE // 250):
+        if met():
+            return
+        page.wait_for_timeout(250)
+    raise AssertionError(f"not within a minute {said()}")
+
+
+def hidden(page, where: str) -> None:
+    """Wait until the element is gone or can no longer be seen."""
+    page.locator(where).first.wait_for(state="hidden", timeout=MINUTE)
+
+
+def fits(page) -> None:
+    """Wait until nothing on the page reaches beyond its right edge, but for what is inside something that scrolls."""
+    once(page, lambda: page.evaluate(FITS), lambda: f"beyond the edge: {page.evaluate(BEYOND)}")
+
+
+# Elements that can be seen, reach beyond the right edge and are not inside something that scrolls.
+BEYOND = """() => [...document.querySelectorAll('body *')].filter(e => {
+    const box = e.getBoundingClientRect();
+    if (!box.width || !box.height || box.right <= innerWidth + 1) return false;
+    if (getComputedStyle(e).visibility === 'hidden') return false;
+    for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
+        if (['auto', 'scroll', 'hidden', 'clip'].includes(getComputedStyle(p).overflowX)) return false;
+    return true;
+}).map(e => e.tagName + '#' + e.id + '.' + e.className)"""
+FITS = f"() => document.documentElement.scrollWidth <= innerWidth && !({BEYOND})().length"

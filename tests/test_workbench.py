@@ -135,7 +135,8 @@ def answer(page, how) -> None:
     page.wait_for_function("() => [...document.querySelectorAll('*')].some(e => e.shadowRoot?.querySelector("
                            "'.answer:enabled')) || document.querySelector('.answer:enabled')")  # fmt: skip
     how(page)
-    sync_api.expect(where.or_(page.get_by_text("That was the last one")).first).not_to_have_text(before)
+    after = where.or_(page.get_by_text("That was the last one")).first
+    sync_api.expect(after).not_to_have_text(before, timeout=MINUTE)
 
 
 def by_key(page) -> None:
