@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from app import photo as photos
 from app.made import Made
 from app.report import Result
-from app.study import inbox
-from app.study.incoming import Incoming
+
+if TYPE_CHECKING:
+    from app.study.incoming import Incoming
 
 VARIABLE = "LARVATUS_WORKBENCH"
 CONSENT = "Only send photos of people who agreed to be shown to raters."
@@ -42,6 +44,8 @@ def measured(result: Result) -> dict[str, float]:
 
 def pictures(made: Made) -> list[Incoming]:
     """The photo as it was put in, and its protected file; both under one name, which no other photo has."""
+    from app.study.incoming import Incoming  # brings the database's library along: half a second at a start
+
     original = photos.encode(made.person.photo.pixels, "PNG")
     name = f"{made.person.name} {hashlib.sha256(original).hexdigest()[:6]}"
     parameters = dict(made.settings.get("provenance", {}).get("params", {}))
@@ -57,6 +61,8 @@ def send(*made: Made) -> str:
 
     Raises StudyError where nothing more fits.
     """
+    from app.study import inbox
+
     found = [picture for one in made for picture in pictures(one)]
     originals = {picture.photo: picture for picture in found if picture.role == "reference"}
     code = inbox.leave([*originals.values(), *(picture for picture in found if picture.role != "reference")])

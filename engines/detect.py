@@ -7,7 +7,6 @@ import threading
 import numpy as np
 import torch
 import torch.nn.functional as F
-from facenet_pytorch import MTCNN
 from torch import Tensor
 
 from engines.face import ARCFACE112, Face
@@ -20,6 +19,8 @@ class Detector:
     """Finds every face. Safe to share between threads: one search at a time."""
 
     def __init__(self, device: str = "cpu"):
+        from facenet_pytorch import MTCNN  # brings torchvision along: a second and more at a start
+
         self._net = MTCNN(keep_all=True, min_face_size=SMALLEST_FACE, post_process=False, device=device).eval()
         self._lock = threading.Lock()
 

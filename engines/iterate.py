@@ -171,8 +171,10 @@ class Problem:
         """L_iden of Eq. 2 for every face and target: (B, D) -> (B, K)."""
         return squared(embedding, self.targets) - (embedding - self.own).square().sum(1, keepdim=True)
 
-    def gradient(self, point: Point, target: Tensor, rows: Tensor) -> Tensor:
+    def gradient(self, point: Point, target: Tensor, rows: Tensor, last: bool = False) -> Tensor:
         """∇L of Eq. 4 on the faces `rows`, each towards its `target` (B,): a (len(rows), 3, S, S) tensor.
+
+        `last`: nothing more is asked of this point, whose graph is freed while it is gone through.
 
         On embeddings ∇L_iden = 2 (e_p - e_t) - 2 (e_p - e_r) = 2 (e_r - e_t), whatever e_p is: every
         target's gradient is a vector-Jacobian product of one and the same forward pass.
@@ -180,7 +182,7 @@ class Problem:
         pull = 2 * (self.own - self.targets[target])
         if len(rows) < len(pull):
             pull = torch.zeros_like(pull).index_copy(0, rows, pull[rows])
-        (grad,) = torch.autograd.grad(point.embedding, point.leaf, pull, retain_graph=True)
+        (grad,) = torch.autograd.grad(point.embedding, point.leaf, pull, retain_graph=not last)
         grad = of(grad, rows)
         if self._views is not None:
             if point.natural is None:

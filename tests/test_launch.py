@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import gradio as gr
@@ -48,3 +51,20 @@ def test_no_source_loads_other_apps_explores_files_or_flags(source):
     assert "flagging_mode" not in given and "allow_flagging" not in given
     if (analytics := given.get("analytics_enabled")) is not None:
         assert isinstance(analytics, ast.Constant) and analytics.value is False
+
+
+def test_a_start_brings_along_nothing_that_only_a_job_needs():
+    """torchvision, timm and their like are a second or more each, and Gradio's look at its type stubs two."""
+    late = ["torchvision", "timm", "facenet_pytorch", "sqlalchemy", "matplotlib.figure", "torchmetrics", "onnx"]
+    asked = (
+        "import ast, inspect, os, sys; read = []\n"
+        "ast.get_source_segment = lambda *given: read.append(given)\n"
+        "from app.demo import build; from app.runtime import Runtime; build(Runtime('cpu'))\n"
+        "assert inspect.getfile.__module__ != 'app.demo'\n"
+        f"print(len(read), *(name for name in {late} if name in sys.modules))"
+    )
+    quiet = {**os.environ, "LARVATUS_EXAMPLE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, env=quiet, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["0"], done.stdout + done.stderr

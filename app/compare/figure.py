@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from app.compare.job import Cell, Line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 300
 INCH = 1.25  # of one face
@@ -43,6 +46,8 @@ def pictures(cell: Cell) -> dict[str, np.ndarray]:
 
 def figure(lines: Sequence[Line], photo: int = 0, names: Sequence[str] = ()) -> Figure:
     """One row a line, of the photo of that number; `names` stand for the entries' own (for a blind figure)."""
+    from matplotlib.figure import Figure  # half a second at a start
+
     shown = [(line, cell) for line in lines for cell in line.cells if cell.photo == photo and cell.result is not None]
     rows = [pictures(cell) for _, cell in shown]
     captions = list(dict.fromkeys(name for row in rows for name in row))

@@ -10,8 +10,6 @@ import gradio as gr
 
 from app import gallery
 from app.demo.scoreboard import picture
-from app.pictures import head_window, window_of
-from app.runtime import Runtime
 
 PHOTO_TYPES = ["image", ".heic", ".heif", ".avif"]
 TRIED = (gallery.COLLINS, gallery.HOPPER, gallery.VIRTUAL)
@@ -56,12 +54,12 @@ def draw(found: dict[str, Any]) -> None:
         )
 
 
-def ways(runtime: Runtime) -> str:
+def ways() -> str:
     """The camera, and the portraits to try, as HTML."""
-    tried = "".join(_tried(name, gallery.person(runtime, name)) for name in TRIED)
+    tried = "".join(map(_tried, TRIED))
     return f'<div class="lv-ways">{CAMERA}<span class="lv-quiet">No photo at hand? Try</span>{tried}</div>'
 
 
-def _tried(name: str, person: Any) -> str:
-    face = picture(window_of(person.photo.pixels, head_window(person)), 88, f"Try {name}")
+def _tried(name: str) -> str:
+    face = picture(gallery.head(name), 88, f"Try {name}")
     return f'<button type="button" data-example="{escape(name)}" title="{escape(name)}">{face}</button>'

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 
 from app import gallery
 from app.demo import faces, restore, scoreboard, shown
@@ -166,9 +167,13 @@ def picture(view: View, session: Session, said: str | None = None) -> shown.Upda
 
 def portraits(people: Sequence[tuple[str, Person]]) -> str:
     """Small round pictures with names, as HTML."""
+    return strip([(name, window_of(person.photo.pixels, head_window(person))) for name, person in people])
+
+
+def strip(heads: Sequence[tuple[str, np.ndarray]]) -> str:
+    """Small round pictures, uint8 (h, w, 3), with names, as HTML."""
     figures = "".join(
-        f"<figure>{scoreboard.picture(window_of(person.photo.pixels, head_window(person)), 128, name)}"
-        f"<figcaption>{escape(name)}</figcaption></figure>"
-        for name, person in people
+        f"<figure>{scoreboard.picture(pixels, 128, name)}<figcaption>{escape(name)}</figcaption></figure>"
+        for name, pixels in heads
     )
-    return f'<div class="lv-faces">{figures}</div>' if people else ""
+    return f'<div class="lv-faces">{figures}</div>' if heads else ""

@@ -16,7 +16,7 @@ from app.demo.controls import Controls
 from app.demo.errors import sentence
 from app.demo.example import Example
 from app.demo.panel import PanelView
-from app.demo.photo_events import picture, portraits
+from app.demo.photo_events import picture, strip
 from app.demo.protect import View
 from app.demo.session import Desk, Session
 from app.demo.setting_events import registered
@@ -134,8 +134,8 @@ class RunEvents:
             view.cams_fold,
         )
         out: shown.Updates = {fold: gr.update(open=unfolded) for fold in folds}
-        out[view.target_strip] = portraits([(name, gallery.person(self.runtime, name)) for name in gallery.NAMES])
-        out[view.ways] = photo_box.ways(self.runtime)
+        out[view.target_strip] = strip([(name, gallery.head(name)) for name in gallery.NAMES])
+        out[view.ways] = photo_box.ways()
         return out | {view.timer: gr.update(active=self.example is not None)} | self.welcome(request)
 
     def welcome(self, request: gr.Request) -> shown.Updates:

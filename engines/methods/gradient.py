@@ -76,7 +76,7 @@ class Dynamic:
 def towards(target: Tensor, problem: Problem, point: Point, momentum: Tensor) -> Move:
     """One step of every face towards its `target` (B,)."""
     rows = torch.arange(len(target), device=target.device)
-    grad = problem.gradient(point, target, rows)
+    grad = problem.gradient(point, target, rows, last=True)
     return Move(*problem.advance(point.leaf.detach(), momentum, grad, rows))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 
 _NAMES = (
@@ -19,6 +18,8 @@ class AttributeNet(nn.Module):
     """Faces (N, 3, 128, 128) in [0, 1], aligned as CELEBA128 -> logits (N, 40) in the order of NAMES."""
 
     def __init__(self, channels: tuple[int, ...] = (32, 64, 96, 128), layers: tuple[int, ...] = (2, 2, 2, 1)):
+        from timm.models.resnet import BasicBlock, ResNet  # brings torchvision along: a second and more at a start
+
         super().__init__()
         stem = {"stem_type": "deep", "stem_width": 16}
         self.net = ResNet(BasicBlock, layers, num_classes=len(NAMES), channels=channels, **stem)  # type: ignore
