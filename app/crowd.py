@@ -28,10 +28,12 @@ from typing import Any
 
 import httpx
 from gradio_client import Client, handle_file
+from gradio_client.utils import Status
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import gallery
 
+CANCELS = 10  # jobs that are cancelled before the crowd comes
 WARM = 60.0  # seconds until memory should no longer grow
 TARGET = {"targets": [gallery.HOPPER]}
 JOBS: dict[str, dict[str, Any]] = {
@@ -42,7 +44,12 @@ JOBS: dict[str, dict[str, Any]] = {
     "ipmn": {"api_name": "/protect", "method": "ipmn", **TARGET},
     "reveal": {"api_name": "/reveal"},
     "score": {"api_name": "/score"},
+    "erase": {"api_name": "/erase"},
+    "forge": {"api_name": "/forge"},
+    "survive": {"api_name": "/survive"},
+    "compare": {"api_name": "/compare", "entries": ["fgsm:Balanced", "pgd:Balanced"], **TARGET},
 }
+SECOND = {"score": "against", "survive": "against", "forge": "protected"}  # the parameter for a second photo
 
 
 @dataclass
@@ -92,11 +99,15 @@ def visit(address: str, number: int, photos: list[Path], end: float, seen: Seen)
         client = Client(address, verbose=False, analytics_enabled=False, download_files=folder)
         while time.monotonic() < end:
             kind = chance.choice(list(JOBS))
-            job = {"photo": handle_file(chance.choice(photos)), **JOBS[kind]}
-            if kind == "score":
-                job["against"] = handle_file(chance.choice(photos))
-            _ask(client, (number, kind), job, seen)
+            _ask(client, (number, kind), asked(kind, chance.choice(photos)), seen)
         client.close()
+
+
+def asked(kind: str, photo: Path) -> dict[str, Any]:
+    """A job of that kind on a photo, as the client of the API sends it."""
+    file = handle_file(photo)
+    job = {**JOBS[kind], **({"photos": [file]} if kind == "compare" else {"photo": file})}
+    return job | ({SECOND[kind]: handle_file(photo)} if kind in SECOND else {})
 
 
 def _ask(client: Client, who: tuple[int, str], job: dict[str, Any], seen: Seen) -> None:
@@ -112,6 +123,30 @@ def _ask(client: Client, who: tuple[int, str], job: dict[str, Any], seen: Seen) 
         time.sleep(min(seen.told[-1], 10))
     except Exception as error:
         seen.failures.append(f"{who[1]}: {error}")
+
+
+def freed(address: str, photo: Path, times: int) -> list[float]:
+    """Seconds from a cancel of the job under way to the start of the one behind it, so many times."""
+    long = {**asked("tip-im", photo), "params": {"steps": 200}}
+    with tempfile.TemporaryDirectory() as folder:
+        one, two = (Client(address, verbose=False, analytics_enabled=False, download_files=folder) for _ in range(2))
+        found = []
+        for _ in range(times):
+            first = one.submit(**long)
+            _until(first, Status.PROCESSING)
+            second = two.submit(**asked("score", photo))
+            time.sleep(1)
+            start = time.monotonic()
+            first.cancel()
+            _until(second, Status.PROCESSING, Status.FINISHED)
+            found.append(time.monotonic() - start)
+            second.result()
+    return found
+
+
+def _until(job: Any, *states: Status) -> None:
+    while job.status().code not in states:
+        time.sleep(0.01)
 
 
 def watch(address: str, token: str, end: float, seen: Seen) -> None:
@@ -165,6 +200,7 @@ def run(visitors: int, minutes: float) -> dict[str, Any]:
         for name in (gallery.COLLINS, gallery.VIRTUAL):
             photos.append(Path(folder) / f"{len(photos)}.png")
             photos[-1].write_bytes(gallery.portrait(name))
+        slots = freed(address, photos[0], CANCELS)
         end = time.monotonic() + 60 * minutes
         threads = [threading.Thread(target=watch, args=(address, token, end, seen))]
         threads += [threading.Thread(target=visit, args=(address, i, photos, end, seen)) for i in range(visitors)]
@@ -172,7 +208,8 @@ def run(visitors: int, minutes: float) -> dict[str, Any]:
             thread.start()
         for thread in threads:
             thread.join()
-    return summary(seen, visitors, minutes)
+    cancelled = {"median": round(median(slots), 2), "longest": round(max(slots), 2), "times": len(slots)}
+    return {**summary(seen, visitors, minutes), "seconds from cancel to the next job": cancelled}
 
 
 if __name__ == "__main__":

@@ -114,6 +114,17 @@ def erase(runtime: Runtime, job: Erasure) -> Erased:
     )
 
 
+def bare(runtime: Runtime, masked: Photo, id: str) -> Photo:
+    """The photo without the mask of its largest face, by the restorer that its file names; nothing is scored.
+
+    Raises JobError, MethodError.
+    """
+    method = erasable(id)
+    person = find_person(runtime, "the masked photo", masked)
+    restorer = named_restorer(masked, id) or method.restorers[0]
+    return photos.load(_file(runtime, method, restorer, person, _cut(method, person)[0])[0])
+
+
 def _cut(method: Any, person: Person) -> tuple[FaceCrop, tuple[str, ...]]:
     """The face as the method saw it, and what the person should know."""
     if not getattr(method, "exact", False):

@@ -155,8 +155,8 @@ class Protect(Making):
             yield Survival(distortion.id, distortion.label, window_of(changed.pixels, self.window), scores, mark)
 
     def _explain(self, exported: Photo) -> tuple[Cam, ...]:
-        """Grad-CAM before and after, towards another photo of the person, or else the first target."""
-        other = self.request.reference or (self.targets[0] if self.targets else None)
+        """Grad-CAM before and after, towards another photo of the person, or else the first target, or a stranger."""
+        other = self.request.reference or next(iter(self.targets), self.request.stranger)
         face = self.scorer.find_again(exported, self.request.person.face)
         if other is None or face is None:
             return ()
@@ -246,11 +246,9 @@ def person_crop(exported: Photo, person: Person, crop: FaceCrop) -> Tensor:
 
 
 def compare_cams(member: Any, before: Person, after: Person, other: Person) -> Cam:
-    """Where a recogniser looks when it compares the face with `other`, before and after, on one scale."""
+    """Where a recogniser looks when it compares the face with `other`, before and after."""
     with torch.inference_mode():
         reference = member.embed(other.crop(member).pixels)
     pair = torch.cat([before.crop(member).pixels, after.crop(member).pixels])
     maps = explain.cosine_cam(member, pair, reference)
-    top = float(maps.max())
-    shown = [explain.overlay(pixels, cam, top) for pixels, cam in zip(pair, maps, strict=True)]
-    return Cam(member.card.id, member.card.title, other.name, shown[0], shown[1], top)
+    return Cam(member.card.id, member.card.title, other.name, pair.cpu(), maps.cpu())

@@ -43,6 +43,7 @@ class Request:
     key: str = reveal.DEFAULT_KEY
     identities: Identities | None = None  # None: the user's own registry
     watermark: Tensor | None = None  # (1, 3, T, T), for a method that carries a picture: see app.watermarks
+    stranger: Person | None = None  # with whom Grad-CAM compares where there is no reference and no target
     survival: bool = True  # whether the result says what survives distortions
 
     def strict(self) -> Request:

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
+
+from engines.explain import overlay
 
 if TYPE_CHECKING:
     from app.forge import Wall
@@ -104,14 +107,24 @@ class Survival:
 
 @dataclass(frozen=True)
 class Cam:
-    """Grad-CAM of one recogniser before and after, overlaid on the crop, on one colour scale (0 to `top`)."""
+    """Grad-CAM of one recogniser before and after: `maps` (2, S, S) over the face `crops` (2, 3, S, S) in [0, 1]."""
 
     recogniser: str
     title: str
     reference: str
-    before: np.ndarray
-    after: np.ndarray
-    top: float
+    crops: Tensor
+    maps: Tensor
+
+    @property
+    def top(self) -> float:
+        """The largest value of both maps."""
+        return float(self.maps.max())
+
+    def overlaid(self, top: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Before and after, uint8 (S, S, 3), on one colour scale from 0 to `top`, or to the larger of both."""
+        scale = self.top if top is None else top
+        before, after = (overlay(crop, cam, scale) for crop, cam in zip(self.crops, self.maps, strict=True))
+        return before, after
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,17 @@ def test_the_tour_points_at_places_that_there_are(browser, address):
     hidden(page, "#lv-tour")
 
 
+def test_a_quick_hand_on_the_tour_ends_on_the_tab_of_its_last_step(browser, address):
+    """Over a slow line each step asks for its tab before the one before has come."""
+    page = opened(browser, address)
+    page.route("**/run/predict*", lambda route: (page.wait_for_timeout(800), route.continue_()))
+    page.click("#lv-tour-start")
+    forge = next(place for place, step in enumerate(tour.STEPS) if step.tab == "forge")
+    for _ in range(forge):
+        page.keyboard.press("Enter")
+    page.wait_for_selector(f":is({tour.STEPS[forge].place}).lv-toured", timeout=MINUTE // 2)
+
+
 def test_the_tour_takes_two_minutes():
     words = sum(len(f"{step.title} {step.words}".split()) for step in tour.STEPS)
     assert 60 < words * 60 / 130 < 150, "seconds at 130 words a minute"

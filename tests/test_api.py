@@ -6,11 +6,15 @@ import asyncio
 import base64
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 import zipfile
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import anyio
@@ -23,8 +27,15 @@ from PIL import Image
 from serving import ROOT, registry_of, serving
 
 from app import gallery
+from app.compare.threats import CLAIMS
 from app.demo import tools
 from app.demo.wishes import CHECKS
+from engines.checkpoints import REGISTRY
+from engines.methods import METHODS
+
+TEACHERS = ("compact-vgg", "compact-vovnet", "compact-ir-se")  # against which the networks below were trained
+RECOGNISERS = ("sface", "dlib-resnet", *TEACHERS, "compact-inception")
+HERE = (*RECOGNISERS, "dip-watermark", "erasable-mask", "attributes", "parser", "stargan")
 
 
 def put(folder: Path, data: bytes) -> Path:
@@ -36,8 +47,10 @@ def put(folder: Path, data: bytes) -> Path:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """The real app in a process of its own, with two recognisers."""
-    with serving(example=False, **registry_of(tmp_path_factory.mktemp("weights"), "sface", "dlib-resnet")) as url:
+    """The real app in a process of its own, with two recognisers, a mask, a mark and a forger."""
+    folder = tmp_path_factory.mktemp("weights")
+    (folder / "bundled").symlink_to(REGISTRY.parent / "bundled")
+    with serving(example=False, **registry_of(folder, *HERE)) as url:
         yield url
 
 
@@ -48,7 +61,7 @@ def test_the_app_says_that_it_is_well(address):
 def test_the_api_protects_and_names_its_parameters(address, tmp_path):
     client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/protect", "/score", "/reveal", "/erase", "/forge", "/compare"], "public"
+    assert list(endpoints) == [f"/{name}" for name in CHECKS], "public"
     page = (ROOT / "docs" / "api.md").read_text()
     for name, endpoint in endpoints.items():
         rows = re.findall(r"^\| `(\w+)` ", page.split(f"\n## {name}\n")[1].split("\n## ")[0], re.M)
@@ -173,7 +186,7 @@ def test_an_assistant_protects_a_photo_and_scores_what_came_back(address, face):
     assert json.loads(report.text)["provenance"]["provenance"]["method"] == "fgsm"
     _, [scored] = told(address, ("score", {"photo": picture.data, "against": f"data:image/png;base64,{face}"}))
     rows = json.loads(scored.content[0].text)["rows"]
-    assert {row["recogniser"] for row in rows} == {"sface", "dlib-resnet"}
+    assert {row["recogniser"] for row in rows} == {"sface", "dlib-resnet", "compact-inception"}
 
 
 def test_a_board_comes_as_a_file(tmp_path):
@@ -207,7 +220,7 @@ def test_what_is_wrong_is_one_sentence(address):
 
 def test_every_parameter_is_described():
     for tool in map(tools.tool, CHECKS):
-        assert tool.description and tool.inputSchema["required"]
+        assert tool.description and tool.inputSchema["properties"]
         for name, one in tool.inputSchema["properties"].items():
             assert one["description"].endswith("."), (tool.name, name)
 
@@ -248,3 +261,73 @@ def test_other_ways_to_ask_are_refused(address, method, body, status):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(asked, timeout=20)
     assert caught.value.code == status
+
+
+# from a program, as the README says it; what a job makes goes on to the next
+
+
+def test_the_readmes_example_runs_as_it_stands(address, tmp_path):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)[1]
+    (tmp_path / "in.jpg").write_bytes(gallery.portrait(gallery.COLLINS))
+    code = code.replace("http://127.0.0.1:7860", address)
+    run, env = [sys.executable, "-c", code], {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.strip().splitlines()
+    assert "recogniser" in said[-2] and "'accepted': True" in said[-1] and "Alice" in said[-1]
+
+
+def test_what_a_mask_hides_is_erased_forged_and_sent_through_jpeg(address, tmp_path):
+    """The rest of the endpoints over HTTP, each on what the one before has made."""
+    one, two = (Client(address, verbose=False, download_files=str(tmp_path / name)) for name in "ab")
+    photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
+    masked, report = one.predict(photo=photo, method="erasable-mask", api_name="/protect")
+    assert report["provenance"]["provenance"]["method"] == "erasable-mask"
+    bare, erased = one.predict(handle_file(masked), original=photo, api_name="/erase")
+    assert Path(bare).read_bytes().startswith(b"\x89PNG") and erased["verdict"] and erased["rows"]
+    wall, forged = one.predict(photo, handle_file(masked), "blond hair", ["stargan"], api_name="/forge")
+    assert Image.open(wall).width > 200 and [row["forger"] for row in forged["rows"]] == ["stargan"]
+    small, left = one.predict(handle_file(masked), photo, {"jpeg": 20, "scale": 50}, ["sface"], api_name="/survive")
+    assert Image.open(small).size == Image.open(masked).size and left["changes"] == {"jpeg": 20.0, "scale": 50.0}
+    before, after = (left[when]["rows"][0]["to_self"] for when in ("before", "after"))
+    assert before != after and -1 <= after <= 1
+    with pytest.raises(Exception, match="`changes.jpeg` must be a number from 5 to 100"):
+        one.predict(photo, photo, {"jpeg": 1000}, api_name="/survive")
+    one.predict(register="Alice", api_name="/identities")
+    assert [row["name"] for row in one.predict(api_name="/identities")["rows"]] == ["Alice"]
+    assert two.predict(api_name="/identities") == {"rows": []}, "each client has a registry of its own"
+    assert one.predict(forget="alice", api_name="/identities") == {"rows": []}
+    with pytest.raises(Exception, match="is not registered here"):
+        one.predict(forget="Alice", api_name="/identities")
+
+
+def test_a_client_learns_what_there_is(address):
+    client = Client(address, verbose=False, download_files=False)
+    rows = {row["id"]: row for row in client.predict(api_name="/methods")["rows"]}
+    assert set(rows) == set(METHODS) and rows["dip-watermark"]["can"] == ["read"]
+    (epsilon,) = [one for one in rows["tip-im"]["settings"] if one["name"] == "epsilon"]
+    assert (epsilon["default"], epsilon["low"], epsilon["high"], epsilon["unit"]) == (12.0, 0.5, 32.0, "/255")
+    assert rows["tip-im"]["presets"]["Natural"] == {"epsilon": 10.0, "gamma": 2.0}
+    cards = client.predict("recogniser", api_name="/models")["rows"]
+    assert [card["id"] for card in cards] == list(RECOGNISERS) and all(card["here"] for card in cards)
+    assert [card["id"] for card in cards if card["role"] == "judge"] == ["dlib-resnet", "compact-inception"]
+    assert cards[0]["thresholds"].keys() == {"0.01", "0.001"}
+    assert all(len(card["sha256"]) == 64 and card["licence"] for card in cards)
+    found = client.predict("Someone forges my face", api_name="/claims")["rows"]
+    assert found[0] == {"method": "id-guard", **asdict(CLAIMS["id-guard"]["Someone forges my face"])}
+    assert found[-1]["helps"] is None
+    for name, wrong, words in (
+        ("methods", "../tip-im", "no method called"),
+        ("models", "virus", "`kind` must be one of"),
+        ("claims", "Bob", "not in the list of choices"),
+    ):
+        with pytest.raises(Exception, match=words):
+            client.predict(wrong, api_name=f"/{name}")
+
+
+def test_an_assistant_is_told_what_a_value_may_be():
+    told = {name: tools.tool(name).inputSchema["properties"] for name in CHECKS}
+    assert told["protect"]["method"]["enum"] == list(METHODS) and told["protect"]["far"]["enum"] == [0.01, 0.001]
+    assert told["protect"]["targets"]["items"]["enum"] == list(gallery.NAMES)
+    assert told["reveal"]["method"]["enum"] == ["dip-watermark"] and "enum" not in told["protect"]["photo"]
+    assert set(told["erase"]["method"]["enum"]) == {"erasable-mask", "ipmn"}

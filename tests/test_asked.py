@@ -37,6 +37,19 @@ def file(path) -> dict:
 WAYS = ("/gradio_api/queue/join", "/queue/join", "/gradio_api/call/protect", "/gradio_api/run/x", "/api/protect")
 
 
+def test_a_cancel_is_heard_of_and_passed_on(root):
+    heard = []
+    routes = [Route("/{path:path}", echo, methods=["POST"])]
+    client = TestClient(
+        Starlette(routes=routes, middleware=[Middleware(Asked, root=root, cancel=heard.append)]),
+    )
+    told = {"session_hash": "alice", "fn_index": 3, "event_id": "x"}
+    assert client.post("/gradio_api/cancel", json=told).json() == told and heard == [told]
+    assert client.post("/gradio_api/cancel", content=b"{").status_code == 400
+    client.post("/gradio_api/queue/join", json={"data": []})
+    assert heard == [told]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_what_was_uploaded_passes_to_the_byte(client, root, way):
     body = json.dumps({"data": [file(str(root / "ab" / "photo.png")), {"path": None}, None, "http://x"]}).encode()

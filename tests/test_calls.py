@@ -20,18 +20,18 @@ from app import gallery
 from app.demo import api_page
 from app.demo.asked import Asked
 from app.demo.calls import NO_LIST, fault
-from app.demo.wishes import LONGEST, ids, read
+from app.demo.wishes import CHECKS, LONGEST, ids, read
 from engines.checkpoints import registry
 from engines.params import ParamError
 
 PHOTO = {"path": "photo.png"}
-ENDPOINTS = ["protect", "score", "reveal", "erase", "forge", "compare"]
+FOR_A_PHOTO = {"compare": {"photos": [PHOTO]}, "methods": {}, "models": {}, "claims": {}, "identities": {}}
 CALL, NAMED = "/gradio_api/call/", "/gradio_api/call/v2/"
 
 
 def asked(endpoint: str, **values) -> str | None:
     """The fault of a call by names, the photo given."""
-    given = {"photos": [PHOTO]} if endpoint == "compare" else {"photo": PHOTO}
+    given = FOR_A_PHOTO.get(endpoint, {"photo": PHOTO})
     return fault(f"{NAMED}{endpoint}", {**given, **values}, registry())
 
 
@@ -98,6 +98,19 @@ WRONG = [
         {"entries": [{"method": "pgd", "params": {"steps": n}} for n in range(1, 26)]},
         "too many for one board",
     ),
+    ("survive", {}, "give one as `against`"),
+    ("survive", {"against": PHOTO, "changes": {"jpeg": 1000}}, "`changes.jpeg` must be a number from 5 to 100"),
+    ("survive", {"against": PHOTO, "changes": {"noise": math.nan}}, "`changes.noise` must be a number from 0"),
+    ("survive", {"against": PHOTO, "changes": {"../x": 1}}, "`changes` must be one of jpeg, noise, scale, blur"),
+    ("survive", {"against": PHOTO, "changes": [1]}, "must be an object"),
+    ("survive", {"against": PHOTO, "judges": ["stargan"]}, "no recogniser called 'stargan'"),
+    ("methods", {"method": "../../etc"}, "no method called '../../etc'"),
+    ("methods", {"method": ["tip-im"]}, "`method` must be a text"),
+    ("methods", {"photo": PHOTO}, "no parameter 'photo'"),
+    ("models", {"kind": "virus"}, "`kind` must be one of"),
+    ("claims", {"threat": "Bob"}, "`threat` must be one of"),
+    ("identities", {"register": "a\0b"}, "`register` must be a text"),
+    ("identities", {"forget": 7}, "`forget` must be a text"),
     ("compare", {"targets": ["Nobody"]}, "`targets` must be one of Grace Hopper"),
     ("compare", {"seed": -1}, "`seed` must be a whole number"),
     ("compare", {"far": 0.5}, "Thresholds are known"),
@@ -155,7 +168,7 @@ ANY = st.recursive(
 
 
 @settings(max_examples=150, deadline=None, database=None)
-@given(endpoint=st.sampled_from(ENDPOINTS), data=st.lists(ANY, max_size=18))
+@given(endpoint=st.sampled_from(list(CHECKS)), data=st.lists(ANY, max_size=18))
 def test_whatever_is_asked_is_answered_in_one_sentence(endpoint, data):
     said = fault(f"{CALL}{endpoint}", {"data": [PHOTO, *data]}, registry())
     assert said is None or (said.endswith(".") and "\n" not in said and "Something went wrong" not in said), said

@@ -25,7 +25,7 @@ from app.compare import entries, tables, threats, tradeoff
 from app.compare.archive import archive
 from app.compare.columns import BY_NAME, STILL, is_best, ordered, there
 from app.compare.entries import Entry
-from app.compare.figure import drawn, encoded, figure, pictures
+from app.compare.figure import drawn, encoded, figure, judged, pictures, scale
 from app.compare.job import Cell, Comparison, Line, Working, compare, lines, request
 from app.compare.likeness import likeness
 from app.compare.link import Link, linked
@@ -74,6 +74,22 @@ def test_each_entry_becomes_a_line_with_its_figures(cells):
     shown = pictures(cells[0])
     assert list(shown)[:3] == ["Original", "Protected", "Difference × 8"] and "Grad-CAM after" in shown
     assert not cells[0].result.survival, "not asked for here"
+
+
+def test_every_line_has_grad_cam_on_one_scale_and_a_mask_comes_off_again(runtime, astronaut, small_panel):
+    """A method without targets is looked at towards the same stranger as the others."""
+    job = Comparison((astronaut,), (FAST, WEAK, Entry("erasable-mask", "Balanced")))
+    found = [item for item in compare(runtime, job) if isinstance(item, Cell)]
+    assert {judged(cell).reference for cell in found} == {gallery.HOPPER}
+    board_of = lines(job.entries, found)
+    top = scale(board_of, 0)
+    assert top == max(judged(cell).top for cell in found) and scale(board_of, 1) is None
+    befores = [pictures(cell, top)["Grad-CAM before"] for cell in found]
+    assert all(np.array_equal(one, befores[0]) for one in befores), "the same photo, the same colours"
+    assert found[0].restored is None and "Restored" not in pictures(found[0])
+    shown = {name: pixels.astype(float) for name, pixels in pictures(found[2]).items()}
+    away = [np.abs(shown[name] - shown["Original"]).mean() for name in ("Restored", "Protected")]
+    assert shown["Restored"].shape == shown["Original"].shape and away[0] < away[1]
 
 
 def test_what_fails_is_a_line_with_its_reason_and_the_others_go_on(runtime, astronaut, small_panel, monkeypatch):

@@ -9,6 +9,9 @@ import pytest
 
 from app import crowd
 from app.crowd import Seen, overtaken, summary
+from app.demo.calls import fault
+from app.demo.wishes import CHECKS
+from engines.checkpoints import registry
 
 JOBS = [(0, "fgsm", 0.0, 4.0), (1, "score", 1.0, 5.0), (0, "fgsm", 4.0, 9.0)]
 
@@ -31,6 +34,17 @@ def test_the_figures_are_those_of_what_was_seen():
 
 def test_nothing_seen_is_no_error():
     assert summary(Seen(), 2, 0.1)["jobs of a visitor"] == [0, 0]
+
+
+def test_every_kind_of_job_is_one_that_the_api_takes(tmp_path):
+    """And each endpoint that makes somebody wait in line is among them."""
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"a photo")
+    for kind in crowd.JOBS:
+        job = crowd.asked(kind, photo)
+        assert fault(f"/call/v2{job.pop('api_name')}", job, registry()) is None, kind
+    light = {"methods", "models", "claims", "identities"}
+    assert {job["api_name"].strip("/") for job in crowd.JOBS.values()} == set(CHECKS) - light
 
 
 @pytest.mark.parametrize(("status", "told", "failed"), [(429, [7], 0), (500, [], 1)])

@@ -9,11 +9,12 @@ import gradio as gr
 import pytest
 
 from app import gallery
-from app.demo import api, api_boards
+from app.demo import api, api_base, api_boards
 from app.demo.api import Api
 from app.demo.build import build
 from app.demo.line import HEAVY
 from app.demo.session import Desk
+from app.demo.visitor import asking, visitor_of
 
 ALICE = SimpleNamespace(session_hash="alice", cookies={})
 
@@ -68,6 +69,31 @@ def test_comparing_stops(endpoints, photo, small_panel, monkeypatch):
     with pytest.raises(gr.Error, match="connection was closed"):
         endpoints.compare([photo()], ["fgsm:Balanced", "pgd:Balanced"], [gallery.HOPPER], request=ALICE)
     assert not any(getattr(item, "name", "") == "pgd:Balanced" for item in seen)
+
+
+def test_a_program_that_cancels_stops_its_work_and_nobody_elses(endpoints, photo, monkeypatch):
+    """Gradio would only stop listening: the work, and the place in line, would go on to the end."""
+    seen: list = []
+
+    bob = SimpleNamespace(session_hash="bob", cookies={"larvatus": "b"})
+
+    def cancelling(work):
+        def done(*given):
+            for item in work(*given):
+                seen.append(item)
+                yield item
+                own = [(ALICE, "alice")] if len(seen) == 3 else []
+                for who, session in [(bob, "alice"), (ALICE, "bob"), *own]:
+                    asking.set(visitor_of(who))
+                    api_base.cancel({"session_hash": session, "fn_index": 1, "event_id": "x"})
+
+        return done
+
+    monkeypatch.setattr(api, "protect", cancelling(api.protect))
+    asked = {"targets": [gallery.HOPPER], "method": "pgd", "params": {"steps": 60}, "surrogates": ["sface"]}
+    with pytest.raises(gr.Error, match="connection was closed"):
+        endpoints.protect(photo(), **asked, request=ALICE)
+    assert len(seen) == 3, "of a dozen: not before Alice said so herself"
 
 
 def test_who_comes_back_can_work_again(endpoints, photo):

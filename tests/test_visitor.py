@@ -50,8 +50,10 @@ def test_a_visitor_gets_one_secret_that_scripts_cannot_read_and_keeps_it(app):
 
 
 def test_inside_the_frame_of_a_space_the_cookie_is_partitioned(app):
-    cookie = TestClient(app).get("/", headers={"x-forwarded-proto": "https"}).headers["set-cookie"]
-    assert "Secure; SameSite=None; Partitioned" in cookie
+    found = TestClient(app).get("/", headers={"x-forwarded-proto": "https"}).headers
+    assert "Secure; SameSite=None; Partitioned" in found["set-cookie"]
+    assert found["strict-transport-security"] == "max-age=31536000"
+    assert "strict-transport-security" not in TestClient(app).get("/").headers, "without TLS browsers would ignore it"
 
 
 HOST = {"host": "larvatus.example.org"}

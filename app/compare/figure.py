@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from app.compare.job import Cell, Line
+from app.report import Cam
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,11 +19,25 @@ INCH = 1.25  # of one face
 FORMATS = ("png", "pdf")
 
 
-def pictures(cell: Cell) -> dict[str, np.ndarray]:
+def judged(cell: Cell) -> Cam | None:
+    """Grad-CAM by the first held-out judge."""
+    if cell.result is None:
+        return None
+    judges = {score.recogniser for score in cell.result.scores if score.role == "judge"}
+    return next((cam for cam in cell.result.cams if cam.recogniser in judges), None)
+
+
+def scale(lines: Sequence[Line], photo: int) -> float | None:
+    """The top of one colour scale for the Grad-CAM of all lines on a photo; None where there is none."""
+    cams = [judged(cell) for line in lines for cell in line.cells if cell.photo == photo]
+    return max((cam.top for cam in cams if cam), default=None)
+
+
+def pictures(cell: Cell, top: float | None = None) -> dict[str, np.ndarray]:
     """What is shown of a cell, uint8 (h, w, 3) by caption: the head before, protected, the change, and what is made.
 
-    After the first three come Grad-CAM before and after by the first held-out judge, and, where the method has
-    them, a forgery of the protected face or what comes back from it.
+    After the first three come Grad-CAM before and after by the first held-out judge, its colours from 0 to `top`,
+    and, where the method has them, a forgery of the protected face or what comes back from it.
     """
     result = cell.result
     if result is None:
@@ -33,14 +48,14 @@ def pictures(cell: Cell) -> dict[str, np.ndarray]:
         "Protected": result.after[y0:y1, x0:x1],
         "Difference × 8": result.difference[y0:y1, x0:x1],
     }
-    judges = {score.recogniser for score in result.scores if score.role == "judge"}
-    cam = next((cam for cam in result.cams if cam.recogniser in judges), None)
-    if cam is not None:
-        found |= {"Grad-CAM before": cam.before, "Grad-CAM after": cam.after}
+    if (cam := judged(cell)) is not None:
+        found |= dict(zip(("Grad-CAM before", "Grad-CAM after"), cam.overlaid(top), strict=True))
     if result.wall is not None and result.wall.tiles:
         found["Forged"] = result.wall.tiles[0].protected
     if result.hidden is not None:
         found["Restored"] = dict(result.hidden.pictures)["Restored"]
+    elif cell.restored is not None:
+        found["Restored"] = cell.restored
     return found
 
 
@@ -49,7 +64,7 @@ def figure(lines: Sequence[Line], photo: int = 0, names: Sequence[str] = ()) -> 
     from matplotlib.figure import Figure  # half a second at a start
 
     shown = [(line, cell) for line in lines for cell in line.cells if cell.photo == photo and cell.result is not None]
-    rows = [pictures(cell) for _, cell in shown]
+    rows = [pictures(cell, scale(lines, photo)) for _, cell in shown]
     captions = list(dict.fromkeys(name for row in rows for name in row))
     titles = names or [line.entry.title for line, _ in shown]
     made = Figure(figsize=(INCH * len(captions) + 1.2, INCH * len(rows) + 0.3), dpi=DPI)

@@ -13,10 +13,13 @@ import torch
 from app import gallery
 from app.compare.entries import Entry, checked
 from app.compare.likeness import likeness
+from app.erase import bare
 from app.identities import Identities
 from app.jobs import protect
 from app.making import Request
 from app.panel import Panel, check, obstacle
+from app.photo import load
+from app.pictures import window_of
 from app.report import Progress, Result
 from app.runtime import Runtime
 from app.scoring import JobError, Person
@@ -50,6 +53,7 @@ class Cell:
     result: Result | None
     error: str = ""
     figures: dict[str, float] = field(default_factory=dict)
+    restored: np.ndarray | None = None  # the head, uint8 (h, w, 3), after its mask was taken off again
 
 
 @dataclass(frozen=True)
@@ -130,11 +134,14 @@ def _cell(
     runtime: Runtime, job: Comparison, entry: Entry, photo: int, person: Person, cancelled: Callable[[], bool]
 ) -> Iterator[Progress | Cell]:
     try:
+        result = None
         for item in protect(runtime, request(runtime, job, entry, person), cancelled):
             if isinstance(item, Result):
-                yield Cell(entry, photo, item, figures=figures(item))
+                result = item
             else:
                 yield item
+        if result is not None:  # the job is over: taking the mask off is work of its own
+            yield Cell(entry, photo, result, figures=figures(result), restored=restored(runtime, entry, result))
     except (ValueError, RuntimeError) as error:  # a sentence for the person: this entry's alone
         yield Cell(entry, photo, None, str(error).split("\n")[0])
 
@@ -159,6 +166,7 @@ def request(runtime: Runtime, job: Comparison, entry: Entry, person: Person) -> 
         panel=job.panel,
         seed=job.seed,
         far=job.far,
+        stranger=others[0],
         survival=False,
         **extra,
     )
@@ -181,6 +189,19 @@ def figures(result: Result) -> dict[str, float]:
     pair = [_pixels(pixels[y0:y1, x0:x1]) for pixels in (result.after, result.before)]
     found |= {"SSIM": result.ssim, "PSNR": min(result.psnr, 99.0), **likeness(*pair), "seconds": result.seconds}
     return found
+
+
+def restored(runtime: Runtime, entry: Entry, result: Result) -> np.ndarray | None:
+    """The head after the mask was taken off the very file again; None for a method that has no way back.
+
+    What a file hides in its own bits comes back in the result itself (`hidden`).
+    """
+    if not hasattr(METHODS[entry.method], "erase") or result.hidden is not None:
+        return None
+    try:
+        return window_of(bare(runtime, load(result.file), entry.method).pixels, result.window)
+    except JobError:  # no face is found in the file any more
+        return None
 
 
 def _pixels(window: np.ndarray) -> torch.Tensor:

@@ -11,6 +11,8 @@ from app import gallery
 from app import photo as photos
 from app.demo.api_base import LEFT, checked
 from app.demo.api_boards import Boards
+from app.demo.api_catalogue import Catalogue
+from app.demo.api_survival import Survival
 from app.demo.session import taken
 from app.demo.setting_events import registered
 from app.demo.wishes import ids, read
@@ -25,7 +27,7 @@ from app.watermarks import USUAL as WORDS
 from engines.methods import method as method_of
 
 
-class Api(Boards):
+class Api(Boards, Survival, Catalogue):
     """The endpoints on one runtime."""
 
     @checked

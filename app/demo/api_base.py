@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import gradio as gr
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from app import photo as photos
 from app.demo.errors import sentence
 from app.demo.session import Desk, taken
+from app.demo.visitor import asking, visitor_of
 from app.demo.wishes import check
 from app.panel import Panel, panel_of
 from app.runtime import Runtime
@@ -22,6 +24,8 @@ from app.scoring import JobError, Person, find_person
 from app.watermarks import USUAL as WORDS
 from app.watermarks import watermark_of
 
+# The switch that stops what a program has asked for, by visitor and Gradio's session hash, while it is worked on.
+RUNNING: WeakValueDictionary[tuple[str, str], threading.Event] = WeakValueDictionary()
 LEFT = "The connection was closed, so the work was stopped: ask again."
 
 
@@ -42,6 +46,13 @@ def checked(work: Callable[..., Any]) -> Callable[..., Any]:
     return done
 
 
+def cancel(event: Any) -> None:
+    """The visitor whose request is being answered cancels what a program of theirs has asked for, if anything."""
+    told = event.get("session_hash") if isinstance(event, dict) else None
+    if (stop := RUNNING.get((asking.get(), str(told)))) is not None:
+        stop.set()
+
+
 class Base:
     """One runtime, and the desks of those who call."""
 
@@ -52,6 +63,8 @@ class Base:
         """Whether who called is gone since now: then nobody waits for the result."""
         session = self.desk.of(request)
         session.stop = threading.Event()
+        if request is not None:
+            RUNNING[visitor_of(request), str(request.session_hash)] = session.stop
         return session.stop.is_set
 
     @staticmethod

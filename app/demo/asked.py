@@ -15,7 +15,8 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-EVENT = re.compile(r"^(?:/gradio_api)?/(?:queue/join|(?:call|run|api)(?:/|$))")
+EVENT = re.compile(r"^(?:/gradio_api)?/(?:queue/join|cancel/?$|(?:call|run|api)(?:/|$))")
+CANCEL = re.compile(r"/cancel/?$")
 MOST = 4_000_000  # bytes of JSON: files are uploaded apart; a page's own events have some kilobytes
 TOO_LARGE = "This request is too large: upload files apart, and send what the upload returns."
 BROKEN = "This request is no JSON that can be read: send one JSON object."
@@ -29,6 +30,7 @@ class Asked:
 
     `fault` says of a path and its event what is wrong with what is asked, or None; `wait`, of what is not wrong, the
     seconds until there is room for it, or None. That is answered by 429: of a 503 Gradio's page hides the words.
+    `cancel` hears of a program that no longer waits for its job: Gradio itself only stops listening to it.
     """
 
     def __init__(
@@ -37,8 +39,9 @@ class Asked:
         root: Path,
         fault: Callable[[str, Any], str | None] = lambda path, event: None,
         wait: Callable[[str, Any], int | None] = lambda path, event: None,
+        cancel: Callable[[Any], None] = lambda event: None,
     ):
-        self.app, self.root, self.fault, self.wait = app, root.resolve(), fault, wait
+        self.app, self.root, self.fault, self.wait, self.cancel = app, root.resolve(), fault, wait, cancel
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -63,6 +66,8 @@ class Asked:
             return JSONResponse({"detail": NO_NUMBER.format(endless[0])}, 400)
         if (seconds := self.wait(path, event)) is not None:
             return JSONResponse({"detail": FULL.format(seconds)}, 429, {"Retry-After": str(seconds)})
+        if CANCEL.search(path):
+            self.cancel(event)
         return None
 
     def _lies_here(self, file: Any) -> bool:

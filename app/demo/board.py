@@ -12,7 +12,7 @@ import numpy as np
 from app.compare import threats
 from app.compare.columns import STILL, Column, is_best, ordered, there
 from app.compare.entries import Entry
-from app.compare.figure import pictures
+from app.compare.figure import pictures, scale
 from app.compare.job import Cell, Line
 from app.demo import scoreboard
 
@@ -62,7 +62,7 @@ def _row(
     cell = next((cell for cell in line.cells if cell.photo == photo), None)
     figures = "".join(_figure(line, lines, column) for column in columns)
     key = escape(names[line.entry.title] if names else line.entry.title)
-    shots = f'<td colspan="{1 + len(columns)}">{_faces(cell, name, bool(names))}</td>'
+    shots = f'<td colspan="{1 + len(columns)}">{_faces(cell, name, scale(lines, photo), bool(names))}</td>'
     return f'<tr><th>{escape(name)}</th>{figures}</tr><tr class="lv-shots" data-line="{key}">{shots}</tr>'
 
 
@@ -73,12 +73,12 @@ def _figure(line: Line, lines: Sequence[Line], column: Column) -> str:
     return f'<td class="lv-num" data-head="{escape(column.title)}"{counted}>{shown}</td>'
 
 
-def _faces(cell: Cell | None, name: str, blind: bool) -> str:
+def _faces(cell: Cell | None, name: str, top: float | None, blind: bool) -> str:
     if cell is None:
         return '<span class="lv-quiet">not yet on this photo</span>'
     if cell.result is None:
         return f'<span role="alert">{escape(NAMELESS if blind else cell.error)}</span>'
-    shown = list(pictures(cell).items())[: ALL_HAVE if blind else None]
+    shown = list(pictures(cell, top).items())[: ALL_HAVE if blind else None]
     return f'<div class="lv-strip">{"".join(_face(pixels, caption, name) for caption, pixels in shown)}</div>'
 
 
@@ -103,11 +103,11 @@ def claims(threat: str) -> str:
     return f'<table class="lv-table lv-claims"><tbody>{"".join(rows)}</tbody></table>'
 
 
-def step(line: Line, photo: int) -> str:
-    """One step of a sweep: its faces and figures."""
+def step(line: Line, photo: int, top: float | None = None) -> str:
+    """One step of a sweep: its faces, Grad-CAM's colours from 0 to `top`, and its figures."""
     cell = next((cell for cell in line.cells if cell.photo == photo), None)
     figures = " · ".join(
         f"{column.title} {column.written(line.figures.get(column.name))}" for column in there([line])
     )
     head = f'<p class="lv-head">{escape(line.entry.title)}</p>'
-    return f'{head}<p class="lv-quiet">{escape(figures)}</p>{_faces(cell, line.entry.title, False)}'
+    return f'{head}<p class="lv-quiet">{escape(figures)}</p>{_faces(cell, line.entry.title, top, False)}'

@@ -27,6 +27,7 @@ from app.demo import (
     tour,
     wires,
 )
+from app.demo.api_base import cancel
 from app.demo.asked import Asked
 from app.demo.authority_events import AuthorityEvents
 from app.demo.calls import fault
@@ -84,7 +85,7 @@ def build(runtime: Runtime) -> gr.Blocks:
         side = panel.draw(runtime, opener)
         panels = PanelEvents(runtime, side, [side.box, shelf.box])
         run = RunEvents(runtime, view, side, controls, desk, example)
-        guide.click(tour.tab_of, None, tabs, queue=False, **wires.QUIET)
+        guide.click(tour.tab_of, None, tabs, queue=False, trigger_mode="always_last", **wires.QUIET)
         wires.run(demo, view, run, controls, width)
         wires.photos(view, PhotoEvents(runtime, view, panels, controls, desk), controls)
         wires.settings(view, SettingEvents(view, controls, desk), controls)
@@ -127,7 +128,11 @@ def launch_options(demo: gr.Blocks, runtime: Runtime) -> dict[str, Any]:
         Middleware(Visitors, root=room()),
         Middleware(Uploads, root=room()),
         Middleware(
-            Asked, root=room(), fault=lambda path, event: fault(path, event, runtime.cards), wait=Line(demo).wait
+            Asked,
+            root=room(),
+            fault=lambda path, event: fault(path, event, runtime.cards),
+            wait=Line(demo).wait,
+            cancel=cancel,
         ),
         Middleware(Tools),
     ]

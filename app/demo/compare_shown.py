@@ -14,7 +14,7 @@ from app import to_study
 from app.compare import tables
 from app.compare.archive import archive
 from app.compare.entries import Entry
-from app.compare.figure import drawn
+from app.compare.figure import drawn, scale
 from app.compare.job import Cell, Comparison, Line, Working, lines
 from app.compare.link import Link
 from app.compare.tradeoff import tradeoff
@@ -117,7 +117,9 @@ def hung(view: CompareView, kept: Comparing) -> Updates:
 def step(kept: Comparing) -> str:
     """The step of the sweep that is looked at; no name of a blind board."""
     steps = kept.steps
-    return board.step(steps[min(kept.step, len(steps)) - 1], kept.photo) if steps and not kept.blind else ""
+    if not steps or kept.blind:
+        return ""
+    return board.step(steps[min(kept.step, len(steps)) - 1], kept.photo, scale(steps, kept.photo))
 
 
 def packed(view: CompareView, session: Session, kept: Comparing) -> Updates:

@@ -12,6 +12,7 @@ import gradio as gr
 
 from app import gallery
 from app.compare.entries import USUAL as ENTRIES
+from app.compare.threats import SEARCH, THREATS
 from app.demo import line
 from app.demo.api import Api
 from app.demo.session import Desk
@@ -22,6 +23,7 @@ from app.runtime import Runtime
 from app.watermarks import USUAL as WORDS
 from engines.methods import METHODS
 
+LIGHT: dict[str, Any] = {"concurrency_id": "light", "concurrency_limit": 4}
 HEAVY: dict[str, Any] = {"concurrency_id": line.HEAVY, "concurrency_limit": 1}
 
 
@@ -29,7 +31,7 @@ def add(runtime: Runtime, desk: Desk) -> None:
     """Add the endpoints to the Blocks being built; nothing of it is seen on the page."""
     endpoints = Api(runtime, desk)
     with gr.Column(visible=False):
-        for draw in (_protect, _score, _reveal, _erase, _forge, _compare):
+        for draw in (_protect, _score, _reveal, _erase, _forge, _compare, _survive, _catalogue):
             draw(endpoints)
 
 
@@ -133,3 +135,28 @@ def _compare(endpoints: Api) -> None:
         gr.JSON(label="a row an entry: means, verdict, each photo"),
     ]
     gr.Button("Compare").click(endpoints.compare, asked, outputs, api_name="compare", **HEAVY)
+
+
+def _survive(endpoints: Api) -> None:
+    asked = [
+        gr.File(label="photo: the photo, such as a file that a protection made"),
+        gr.File(label="against: a photo of the person"),
+        gr.JSON(value={}, label="changes: any of blur, scale, noise, jpeg; none means JPEG 75"),
+        gr.JSON(value=[], label="judges: ids of the recognisers that score; none means the usual panel"),
+        gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
+    ]
+    outputs = [gr.File(label="the changed photo"), gr.JSON(label="the scores before and after")]
+    gr.Button("Survive").click(endpoints.survive, asked, outputs, api_name="survive", **HEAVY)
+
+
+def _catalogue(endpoints: Api) -> None:
+    """What there is: no job, so nobody waits in line for it."""
+    method = gr.Textbox("", label="method: id of one method; none means all")
+    kind = gr.Textbox("", label="kind: one kind of network; none means all")
+    threat = gr.Dropdown(list(THREATS), value=SEARCH, label="threat: whom one wants to be protected against")
+    register = gr.Textbox("", label="register: a name to register first")
+    forget = gr.Textbox("", label="forget: a name to forget first")
+    asked = {"methods": [method], "models": [kind], "claims": [threat], "identities": [register, forget]}
+    for name, inputs in asked.items():
+        found = gr.JSON(label=f"{name}: a row each")
+        gr.Button(name.title()).click(getattr(endpoints, name), inputs, found, api_name=name, **LIGHT)

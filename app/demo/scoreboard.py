@@ -170,7 +170,7 @@ def cams(pairs: Sequence[Cam]) -> str:
     for cam in pairs:
         two = "".join(
             f"<div>{picture(pixels, 260, f'{cam.title} {when}')}{when}</div>"
-            for pixels, when in ((cam.before, "before"), (cam.after, "after"))
+            for pixels, when in zip(cam.overlaid(), ("before", "after"), strict=True)
         )
         found.append(
             f'<figure><figcaption><b>{escape(cam.title)}</b></figcaption><div class="lv-two">{two}</div></figure>'

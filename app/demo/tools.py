@@ -30,7 +30,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.demo.api import Api
 from app.demo.calls import FILES, LISTS, fault, kind
 from app.demo.room import room
-from app.demo.wishes import CHECKS
+from app.demo.wishes import CHECKS, CHOICES
 from engines.checkpoints import registry
 from engines.params import ParamError
 
@@ -59,10 +59,18 @@ def tool(name: str) -> types.Tool:
     asked = {one.name: one for one in inspect.signature(work).parameters.values()}
     names = [one for one in asked if one not in ("self", "request")]
     more = {one: f"{words[one]} In base64, or as data URL." if one in FILES else words[one] for one in names}
-    properties = {one: {**SCHEMAS[kind(one, hints[one])], "description": more[one]} for one in names}
+    properties = {one: {**_schema(name, one, kind(one, hints[one])), "description": more[one]} for one in names}
     needed = [one for one in names if asked[one].default is inspect.Parameter.empty]
     schema = {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
     return types.Tool(name=name, description=f"{does}\n\nReturns: {' '.join(returns)}", inputSchema=schema)
+
+
+def _schema(endpoint: str, name: str, kind: str) -> dict[str, Any]:
+    """What a value may be, as JSON Schema."""
+    schema, few = SCHEMAS[kind], CHOICES.get((endpoint, name)) or CHOICES.get(name)
+    if few is None:
+        return schema
+    return {**schema, "items": {**TEXT, "enum": list(few)}} if "items" in schema else {**schema, "enum": list(few)}
 
 
 def unpacked(arguments: Mapping[str, Any], folder: Path) -> dict[str, Any]:

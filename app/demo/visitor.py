@@ -86,7 +86,8 @@ class Visitors:
             cookie = "; ".join(filter(None, [headers.get(b"cookie", b"").decode("latin-1"), f"{COOKIE}={secret}"]))
             scope = {**scope, "headers": [*given, (b"cookie", cookie.encode("latin-1"))]}
         file = FILE.match(scope["path"])
-        sent = _sending(send, _cookie(secret, scope, headers) if fresh else None, private=file is not None)
+        safe = _safe(scope, headers)
+        sent = _sending(send, _cookie(secret, safe) if fresh else None, file is not None, safe)
         asking.set(folder_of(secret))
         if not self._may(scope, folder_of(secret)):
             answer = JSONResponse({"detail": "Nothing of yours is at this address: make it again."}, 404)
@@ -140,19 +141,25 @@ def _secret(cookie: str) -> tuple[str, bool]:
     return secrets.token_urlsafe(32), True
 
 
-def _cookie(secret: str, scope: Scope, headers: dict[bytes, bytes]) -> str:
+def _safe(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    """Whether the browser came by TLS, here or as far as the proxy."""
+    return b"https" in (scope.get("scheme", "").encode(), headers.get(b"x-forwarded-proto", b"").split(b",")[0])
+
+
+def _cookie(secret: str, safe: bool) -> str:
     """What sets it: until the browser is closed, out of scripts' reach; inside the frame of a Space, too."""
-    safe = b"https" in (scope.get("scheme", "").encode(), headers.get(b"x-forwarded-proto", b"").split(b",")[0])
     place = "Secure; SameSite=None; Partitioned" if safe else "SameSite=Lax"
     return f"{COOKIE}={secret}; Path=/; HttpOnly; {place}"
 
 
-def _sending(send: Send, cookie: str | None, private: bool) -> Send:
+def _sending(send: Send, cookie: str | None, private: bool, safe: bool) -> Send:
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
             more = dict(HEADERS)
             if private:
                 more["Cache-Control"] = "private, no-store"
+            if safe:
+                more["Strict-Transport-Security"] = "max-age=31536000"
             named = {name.lower().encode() for name in more}
             kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in named]
             kept += [(name.lower().encode(), value.encode()) for name, value in more.items()]

@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app import gallery
+from app.channel import CHANGES
 from app.compare.entries import USUAL as USUAL_ENTRIES
 from app.compare.entries import Entry, checked, named
+from app.compare.threats import THREATS
 from app.erase import erasable
 from app.forge import ALL_EDITS, USUAL
 from app.panel import PanelError
@@ -17,6 +19,7 @@ from app.reveal import readable
 from app.scoring import FARS, JobError
 from engines import manipulate
 from engines.checkpoints import Checkpoint
+from engines.methods import METHODS
 from engines.methods import method as method_of
 from engines.params import ParamError
 
@@ -141,6 +144,31 @@ def _compare(wishes: Mapping[str, Any], cards: Cards) -> None:
     _far(wishes)
 
 
+def _survive(wishes: Mapping[str, Any], cards: Cards) -> None:
+    bounds = {change.id: (change.low, change.high) for change in CHANGES}
+    for name, value in read(wishes.get("changes")).items():
+        choice("changes", name, tuple(bounds))
+        number(f"changes.{name}", value, *bounds[name])
+    _score(wishes, cards)
+
+
+def _methods(wishes: Mapping[str, Any], cards: Cards) -> None:
+    if wishes.get("method"):
+        method_of(wishes["method"])
+
+
+def _models(wishes: Mapping[str, Any], cards: Cards) -> None:
+    choice("kind", wishes.get("kind", ""), ("", *sorted({card.kind for card in cards.values()})))
+
+
+def _claims(wishes: Mapping[str, Any], cards: Cards) -> None:
+    choice("threat", wishes.get("threat", THREATS[0]), THREATS)
+
+
+def _identities(wishes: Mapping[str, Any], cards: Cards) -> None:
+    """Names are texts, which is looked at before."""
+
+
 def _targets(wishes: Mapping[str, Any]) -> None:
     for name in ids(wishes.get("targets"), "Targets", gallery.HOPPER):
         choice("targets", name, tuple(gallery.NAMES))
@@ -168,5 +196,24 @@ CHECKS: dict[str, Callable[[Mapping[str, Any], Cards], None]] = {
     "erase": _erase,
     "forge": _forge,
     "compare": _compare,
+    "survive": _survive,
+    "methods": _methods,
+    "models": _models,
+    "claims": _claims,
+    "identities": _identities,
 }
-TEXTS = {"method", "format", "identity", "key", "words", "claim", "restorer", "edit"}
+# What a value may be, where it is one of a few: by its name, or by the endpoint's and its own.
+CHOICES: dict[str | tuple[str, str], Sequence[Any]] = {
+    "format": FORMATS,
+    "far": FARS,
+    "edit": tuple(ALL_EDITS),
+    "targets": tuple(gallery.NAMES),
+    "threat": THREATS,
+    "method": tuple(METHODS),
+    ("reveal", "method"): tuple(id for id, method in METHODS.items() if hasattr(method, "read")),
+    ("erase", "method"): tuple(id for id, method in METHODS.items() if hasattr(method, "erase")),
+}
+TEXTS = {
+    *("method", "format", "identity", "key", "words", "claim", "restorer", "edit"),
+    *("kind", "threat", "register", "forget"),
+}
