@@ -6,7 +6,7 @@ FACES ?= 2
 DATA ?= data
 
 # `make workbench` is where user studies are designed, answered and read.
-.PHONY: setup demo workbench test lint api bench-tipim bench-panel bench-scale lock sbom audit fuzz clean
+.PHONY: setup demo workbench test lint api bench-tipim bench-panel bench-scale bench-gpu lock sbom audit fuzz clean
 
 setup: $(VENV)/.ready
 
@@ -66,6 +66,10 @@ bench-panel: $(VENV)/.ready
 
 bench-scale: $(VENV)/.ready
 	$(BIN)/python -m app bench scale
+
+# Faces a second of every method and recogniser on the GPU, and what there is beside their networks.
+bench-gpu: $(VENV)/.ready
+	$(BIN)/python -m app bench throughput --device cuda
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache

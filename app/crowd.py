@@ -8,6 +8,7 @@ the page every second, and reads what /metrics says of the process's memory. Pri
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import random
@@ -29,12 +30,12 @@ from typing import Any
 import httpx
 from gradio_client import Client, handle_file
 from gradio_client.utils import Status
+from PIL import Image, ImageOps
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import gallery
 
 CANCELS = 10  # jobs that are cancelled before the crowd comes
-WARM = 60.0  # seconds until memory should no longer grow
 TARGET = {"targets": [gallery.HOPPER]}
 JOBS: dict[str, dict[str, Any]] = {
     "fgsm": {"api_name": "/protect", "method": "fgsm", **TARGET},
@@ -93,12 +94,12 @@ def _answers(address: str, patience: float = 120.0) -> None:
 
 
 def visit(address: str, number: int, photos: list[Path], end: float, seen: Seen) -> None:
-    """One visitor's jobs until the end, by a seed of its own."""
-    chance = random.Random(number)
+    """One visitor's jobs until the end, by a seed of its own; the first visitors' first jobs are of every kind."""
+    chance, kinds = random.Random(number), [list(JOBS)[number % len(JOBS)]]
     with tempfile.TemporaryDirectory() as folder:
         client = Client(address, verbose=False, analytics_enabled=False, download_files=folder)
         while time.monotonic() < end:
-            kind = chance.choice(list(JOBS))
+            kind = kinds.pop() if kinds else chance.choice(list(JOBS))
             _ask(client, (number, kind), asked(kind, chance.choice(photos)), seen)
         client.close()
 
@@ -151,14 +152,13 @@ def _until(job: Any, *states: Status) -> None:
 
 def watch(address: str, token: str, end: float, seen: Seen) -> None:
     """Every second: how long the page takes, and the memory of the process that serves it, in MB."""
-    start = time.monotonic()
     while (now := time.monotonic()) < end:
         try:
             httpx.get(address, timeout=20).raise_for_status()
             seen.pages.append(time.monotonic() - now)
             told = httpx.get(f"{address}/metrics", headers={"Authorization": f"Bearer {token}"}, timeout=20).text
             rows = {s.name: s.value for family in text_string_to_metric_families(told) for s in family.samples}
-            seen.memory.append((now - start, rows["process_resident_memory_bytes"] / 1e6))
+            seen.memory.append((now, rows["process_resident_memory_bytes"] / 1e6))
         except (httpx.HTTPError, KeyError) as error:
             seen.failures.append(f"page: {error!r}")
         time.sleep(max(0.0, 1 - (time.monotonic() - now)))
@@ -170,12 +170,21 @@ def overtaken(jobs: list[tuple[int, str, float, float]], slack: float = 1.0) -> 
     return sum(any(other[2] < job[2] - slack for other in latest[i + 1 :]) for i, job in enumerate(latest))
 
 
+def warmed(seen: Seen) -> float:
+    """When a job of each kind that was done had been done once, and so every network been used."""
+    first: dict[str, float] = {}
+    for _, kind, _, done in sorted(seen.jobs, key=lambda job: job[3]):
+        first.setdefault(kind, done)
+    return max(first.values(), default=0.0)
+
+
 def summary(seen: Seen, visitors: int, minutes: float) -> dict[str, Any]:
     """The figures, seconds and MB."""
     took = sorted(done - asked for _, _, asked, done in seen.jobs)
     each = Counter(number for number, *_ in seen.jobs)
-    warm = [mb for at, mb in seen.memory if at <= WARM]
-    later = [mb for at, mb in seen.memory if at > WARM] or warm
+    ready = warmed(seen)
+    warm = [mb for at, mb in seen.memory if at <= ready]
+    later = [mb for at, mb in seen.memory if at > ready] or warm
     return {
         "visitors": visitors,
         "minutes": minutes,
@@ -197,9 +206,10 @@ def run(visitors: int, minutes: float) -> dict[str, Any]:
     seen, token = Seen(), secrets.token_urlsafe()
     with tempfile.TemporaryDirectory() as folder, served(token) as (address, _):
         photos = []
-        for name in (gallery.COLLINS, gallery.VIRTUAL):
+        portrait = Image.open(io.BytesIO(gallery.portrait(gallery.COLLINS)))
+        for picture in (portrait, ImageOps.mirror(portrait)):
             photos.append(Path(folder) / f"{len(photos)}.png")
-            photos[-1].write_bytes(gallery.portrait(name))
+            picture.save(photos[-1])
         slots = freed(address, photos[0], CANCELS)
         end = time.monotonic() + 60 * minutes
         threads = [threading.Thread(target=watch, args=(address, token, end, seen))]

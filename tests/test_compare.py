@@ -25,7 +25,7 @@ from app.compare import entries, tables, threats, tradeoff
 from app.compare.archive import archive
 from app.compare.columns import BY_NAME, STILL, is_best, ordered, there
 from app.compare.entries import Entry
-from app.compare.figure import drawn, encoded, figure, judged, pictures, scale
+from app.compare.figure import Look, drawn, encoded, figure, judged, look, pictures
 from app.compare.job import Cell, Comparison, Line, Working, compare, lines, request
 from app.compare.likeness import likeness
 from app.compare.link import Link, linked
@@ -37,7 +37,7 @@ from app.demo.compare_events import NOTHING, CompareEvents
 from app.demo.faces import from_person
 from app.demo.session import Desk
 from app.panel import Panel, PanelError
-from app.report import Progress
+from app.report import Cam, Progress
 from app.scoring import JobError
 from app.study import inbox
 from engines.methods import METHODS
@@ -82,14 +82,31 @@ def test_every_line_has_grad_cam_on_one_scale_and_a_mask_comes_off_again(runtime
     found = [item for item in compare(runtime, job) if isinstance(item, Cell)]
     assert {judged(cell).reference for cell in found} == {gallery.HOPPER}
     board_of = lines(job.entries, found)
-    top = scale(board_of, 0)
-    assert top == max(judged(cell).top for cell in found) and scale(board_of, 1) is None
-    befores = [pictures(cell, top)["Grad-CAM before"] for cell in found]
+    by = look(board_of, 0)
+    assert by.top == max(judged(cell, by).top for cell in found) and look(board_of, 1) is None
+    assert "Grad-CAM by" in board.board(board_of) and look(board_of, 0).recogniser == "compact-inception"
+    befores = [pictures(cell, by)["Grad-CAM before"] for cell in found]
     assert all(np.array_equal(one, befores[0]) for one in befores), "the same photo, the same colours"
     assert found[0].restored is None and "Restored" not in pictures(found[0])
     shown = {name: pixels.astype(float) for name, pixels in pictures(found[2]).items()}
     away = [np.abs(shown[name] - shown["Original"]).mean() for name in ("Restored", "Protected")]
     assert shown["Restored"].shape == shown["Original"].shape and away[0] < away[1]
+
+
+def test_who_is_held_out_of_all_lines_looks_at_all_of_them():
+    """A method is judged by those whom it was not made against, and another one by others."""
+
+    def seen(by: list[str], judges: list[str]) -> Line:
+        cams = tuple(Cam(id, id.title(), "x", torch.zeros(2, 3, 4, 4), torch.full((2, 4, 4), len(id))) for id in by)
+        scores = tuple(SimpleNamespace(recogniser=id, role="judge" if id in judges else "surrogate") for id in by)
+        result = SimpleNamespace(cams=cams, scores=scores)
+        return Line(FAST, (Cell(FAST, 0, result),))
+
+    one, two = seen(["a", "bb", "ccc"], ["a", "bb"]), seen(["a", "bb", "ccc"], ["bb", "ccc"])
+    assert look([one], 0).recogniser == "a" and look([two], 0).recogniser == "bb"
+    both = look([one, two], 0)
+    assert both == Look("bb", "Bb", 2.0) and judged(one.cells[0], both).recogniser == "bb"
+    assert look([one, seen(["a", "ccc"], ["ccc"])], 0) is None and judged(two.cells[0]).recogniser == "bb"
 
 
 def test_what_fails_is_a_line_with_its_reason_and_the_others_go_on(runtime, astronaut, small_panel, monkeypatch):

@@ -19,6 +19,7 @@ def add_parser(commands: Any) -> None:
         id_guard,
         ipmn,
         panel,
+        throughput,
         tip_im,
         tip_im_speed,
     )
@@ -29,5 +30,5 @@ def add_parser(commands: Any) -> None:
     )
     papers = (tip_im, tip_im_speed, attack_speed, dip_watermark, erasable_mask, id_guard, ipmn)
     networks = (forgers, forger_limits, face_networks)
-    for module in (command, *papers, *networks, default_run, first_look, panel, scale):
+    for module in (command, *papers, *networks, default_run, first_look, panel, throughput, scale):
         module.add_parser(names)

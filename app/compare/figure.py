@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,25 +20,49 @@ INCH = 1.25  # of one face
 FORMATS = ("png", "pdf")
 
 
-def judged(cell: Cell) -> Cam | None:
-    """Grad-CAM by the first held-out judge."""
-    if cell.result is None:
+@dataclass(frozen=True)
+class Look:
+    """Whose Grad-CAM all lines show, and the top of their one colour scale."""
+
+    recogniser: str
+    title: str
+    top: float
+
+
+def look(lines: Sequence[Line], photo: int) -> Look | None:
+    """The first recogniser that is held out in every line on that photo; None where there is none.
+
+    Maps of two recognisers are not on one scale, and methods differ in whom they were made against.
+    """
+    seen = [cell for line in lines for cell in line.cells if cell.photo == photo and cell.result and cell.result.cams]
+    held_out = [_judges(cell) for cell in seen]
+    first = seen[0].result.cams if seen and seen[0].result else ()
+    shared = next((cam for cam in first if all(cam.recogniser in judges for judges in held_out)), None)
+    if shared is None:
         return None
-    judges = {score.recogniser for score in cell.result.scores if score.role == "judge"}
-    return next((cam for cam in cell.result.cams if cam.recogniser in judges), None)
+    tops = [cam.top for cell in seen for cam in _cams(cell) if cam.recogniser == shared.recogniser]
+    return Look(shared.recogniser, shared.title, max(tops))
 
 
-def scale(lines: Sequence[Line], photo: int) -> float | None:
-    """The top of one colour scale for the Grad-CAM of all lines on a photo; None where there is none."""
-    cams = [judged(cell) for line in lines for cell in line.cells if cell.photo == photo]
-    return max((cam.top for cam in cams if cam), default=None)
+def judged(cell: Cell, by: Look | None = None) -> Cam | None:
+    """Grad-CAM by the recogniser of a look, or else by the first held-out judge."""
+    ids = {by.recogniser} if by else _judges(cell)
+    return next((cam for cam in _cams(cell) if cam.recogniser in ids), None)
 
 
-def pictures(cell: Cell, top: float | None = None) -> dict[str, np.ndarray]:
+def _cams(cell: Cell) -> tuple[Cam, ...]:
+    return cell.result.cams if cell.result else ()
+
+
+def _judges(cell: Cell) -> set[str]:
+    return {score.recogniser for score in cell.result.scores if score.role == "judge"} if cell.result else set()
+
+
+def pictures(cell: Cell, by: Look | None = None) -> dict[str, np.ndarray]:
     """What is shown of a cell, uint8 (h, w, 3) by caption: the head before, protected, the change, and what is made.
 
-    After the first three come Grad-CAM before and after by the first held-out judge, its colours from 0 to `top`,
-    and, where the method has them, a forgery of the protected face or what comes back from it.
+    After the first three come Grad-CAM before and after, as `by` says or else by the first held-out judge on a scale
+    of its own, and, where the method has them, a forgery of the protected face or what comes back from it.
     """
     result = cell.result
     if result is None:
@@ -48,8 +73,9 @@ def pictures(cell: Cell, top: float | None = None) -> dict[str, np.ndarray]:
         "Protected": result.after[y0:y1, x0:x1],
         "Difference × 8": result.difference[y0:y1, x0:x1],
     }
-    if (cam := judged(cell)) is not None:
-        found |= dict(zip(("Grad-CAM before", "Grad-CAM after"), cam.overlaid(top), strict=True))
+    if (cam := judged(cell, by)) is not None:
+        shown = cam.overlaid(by.top if by else None)
+        found |= dict(zip(("Grad-CAM before", "Grad-CAM after"), shown, strict=True))
     if result.wall is not None and result.wall.tiles:
         found["Forged"] = result.wall.tiles[0].protected
     if result.hidden is not None:
@@ -64,7 +90,7 @@ def figure(lines: Sequence[Line], photo: int = 0, names: Sequence[str] = ()) -> 
     from matplotlib.figure import Figure  # half a second at a start
 
     shown = [(line, cell) for line in lines for cell in line.cells if cell.photo == photo and cell.result is not None]
-    rows = [pictures(cell, scale(lines, photo)) for _, cell in shown]
+    rows = [pictures(cell, look(lines, photo)) for _, cell in shown]
     captions = list(dict.fromkeys(name for row in rows for name in row))
     titles = names or [line.entry.title for line, _ in shown]
     made = Figure(figsize=(INCH * len(captions) + 1.2, INCH * len(rows) + 0.3), dpi=DPI)

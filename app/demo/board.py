@@ -12,7 +12,7 @@ import numpy as np
 from app.compare import threats
 from app.compare.columns import STILL, Column, is_best, ordered, there
 from app.compare.entries import Entry
-from app.compare.figure import pictures, scale
+from app.compare.figure import Look, look, pictures
 from app.compare.job import Cell, Line
 from app.demo import scoreboard
 
@@ -41,7 +41,9 @@ def board(
     shown = ordered(sorted(lines, key=lambda line: names[line.entry.title]) if names else lines, by)
     rows = "".join(_row(line, lines, columns, photo, names) for line in shown)
     head = "<th>Method</th>" + "".join(_head(column, by) for column in columns)
-    note = f'<p class="lv-caption">{ZOOM}</p>'
+    by_whom = look(lines, photo) if not names else None
+    cams = f" Grad-CAM by {escape(by_whom.title)}, one scale of colours for all." if by_whom else ""
+    note = f'<p class="lv-caption">{ZOOM}{cams}</p>'
     return f'<table class="lv-table lv-compare"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{note}'
 
 
@@ -62,7 +64,7 @@ def _row(
     cell = next((cell for cell in line.cells if cell.photo == photo), None)
     figures = "".join(_figure(line, lines, column) for column in columns)
     key = escape(names[line.entry.title] if names else line.entry.title)
-    shots = f'<td colspan="{1 + len(columns)}">{_faces(cell, name, scale(lines, photo), bool(names))}</td>'
+    shots = f'<td colspan="{1 + len(columns)}">{_faces(cell, name, look(lines, photo), bool(names))}</td>'
     return f'<tr><th>{escape(name)}</th>{figures}</tr><tr class="lv-shots" data-line="{key}">{shots}</tr>'
 
 
@@ -73,12 +75,12 @@ def _figure(line: Line, lines: Sequence[Line], column: Column) -> str:
     return f'<td class="lv-num" data-head="{escape(column.title)}"{counted}>{shown}</td>'
 
 
-def _faces(cell: Cell | None, name: str, top: float | None, blind: bool) -> str:
+def _faces(cell: Cell | None, name: str, by: Look | None, blind: bool) -> str:
     if cell is None:
         return '<span class="lv-quiet">not yet on this photo</span>'
     if cell.result is None:
         return f'<span role="alert">{escape(NAMELESS if blind else cell.error)}</span>'
-    shown = list(pictures(cell, top).items())[: ALL_HAVE if blind else None]
+    shown = list(pictures(cell, by).items())[: ALL_HAVE if blind else None]
     return f'<div class="lv-strip">{"".join(_face(pixels, caption, name) for caption, pixels in shown)}</div>'
 
 
@@ -103,11 +105,11 @@ def claims(threat: str) -> str:
     return f'<table class="lv-table lv-claims"><tbody>{"".join(rows)}</tbody></table>'
 
 
-def step(line: Line, photo: int, top: float | None = None) -> str:
-    """One step of a sweep: its faces, Grad-CAM's colours from 0 to `top`, and its figures."""
+def step(line: Line, photo: int, by: Look | None = None) -> str:
+    """One step of a sweep: its faces, Grad-CAM as `by` says, and its figures."""
     cell = next((cell for cell in line.cells if cell.photo == photo), None)
     figures = " · ".join(
         f"{column.title} {column.written(line.figures.get(column.name))}" for column in there([line])
     )
     head = f'<p class="lv-head">{escape(line.entry.title)}</p>'
-    return f'{head}<p class="lv-quiet">{escape(figures)}</p>{_faces(cell, line.entry.title, top, False)}'
+    return f'{head}<p class="lv-quiet">{escape(figures)}</p>{_faces(cell, line.entry.title, by, False)}'

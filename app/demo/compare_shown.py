@@ -14,7 +14,7 @@ from app import to_study
 from app.compare import tables
 from app.compare.archive import archive
 from app.compare.entries import Entry
-from app.compare.figure import drawn, scale
+from app.compare.figure import drawn, look
 from app.compare.job import Cell, Comparison, Line, Working, lines
 from app.compare.link import Link
 from app.compare.tradeoff import tradeoff
@@ -119,7 +119,7 @@ def step(kept: Comparing) -> str:
     steps = kept.steps
     if not steps or kept.blind:
         return ""
-    return board.step(steps[min(kept.step, len(steps)) - 1], kept.photo, scale(steps, kept.photo))
+    return board.step(steps[min(kept.step, len(steps)) - 1], kept.photo, look(steps, kept.photo))
 
 
 def packed(view: CompareView, session: Session, kept: Comparing) -> Updates:
