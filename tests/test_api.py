@@ -140,19 +140,28 @@ def test_a_wish_that_cannot_be_is_refused_before_it_waits_in_line(address):
 
 
 def test_a_client_of_the_api_fetches_its_own_files_and_nobody_elses(address, tmp_path):
+    """The file of every endpoint that makes one."""
     one, two = (Client(address, verbose=False, download_files=False) for _ in range(2))
     photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
-    file, _ = one.predict(photo=photo, method="fgsm", targets=[gallery.HOPPER], api_name="/protect")
-    url = f"{address}/gradio_api/file={file['path']}"
+    asked = {
+        "protect": {"photo": photo, "method": "fgsm", "targets": [gallery.HOPPER]},
+        "erase": {"photo": photo},
+        "forge": {"photo": photo, "protected": photo, "forgers": ["stargan"]},
+        "survive": {"photo": photo, "against": photo, "judges": ["sface"]},
+        "compare": {"photos": [photo], "entries": ["fgsm:Balanced"], "targets": [gallery.HOPPER]},
+    }
 
-    def answer(**cookies: str) -> int:
+    def answer(url: str, **cookies: str) -> int:
         asked = urllib.request.Request(url, headers={"Cookie": "; ".join("=".join(pair) for pair in cookies.items())})
         try:
             return urllib.request.urlopen(asked, timeout=20).status
         except urllib.error.HTTPError as error:
             return error.code
 
-    assert (answer(**one.cookies), answer(**two.cookies), answer()) == (200, 404, 404)
+    for name, given in asked.items():
+        file, _ = one.predict(**given, api_name=f"/{name}")
+        url = f"{address}/gradio_api/file={file['path']}"
+        assert (answer(url, **one.cookies), answer(url, **two.cookies), answer(url)) == (200, 404, 404), name
 
 
 # assistants

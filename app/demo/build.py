@@ -85,7 +85,7 @@ def build(runtime: Runtime) -> gr.Blocks:
         side = panel.draw(runtime, opener)
         panels = PanelEvents(runtime, side, [side.box, shelf.box])
         run = RunEvents(runtime, view, side, controls, desk, example)
-        guide.click(tour.tab_of, None, tabs, queue=False, trigger_mode="always_last", **wires.QUIET)
+        guide.click(tour.tab_of, None, tabs, queue=False, trigger_mode="multiple", **wires.QUIET)
         wires.run(demo, view, run, controls, width)
         wires.photos(view, PhotoEvents(runtime, view, panels, controls, desk), controls)
         wires.settings(view, SettingEvents(view, controls, desk), controls)

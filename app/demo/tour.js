@@ -10,11 +10,15 @@ function unmark() {
   marked = null;
 }
 
-// The tab may still be on its way: it is waited for as long as the step is shown.
-function mark(selector) {
+// The tab may still be on its way, or that of an earlier step may come after it: it is waited for as long as the step
+// is shown, and asked for again every three seconds.
+function mark(selector, looks = 0) {
   if (box.hidden || STEPS[at].place !== selector) return;
   const place = [...document.querySelectorAll(selector)].find(one => one.offsetParent);
-  if (!place) return setTimeout(mark, 150, selector);
+  if (!place) {
+    if (looks % 20 === 19) trigger('click', { tab: STEPS[at].tab });
+    return setTimeout(mark, 150, selector, looks + 1);
+  }
   marked = place;
   marked.classList.add('lv-toured');
   marked.scrollIntoView({ block: 'center', behavior: matchMedia('(prefers-reduced-motion: reduce)').matches ? 'auto' : 'smooth' });
