@@ -282,3 +282,9 @@ def test_manual_box_outside_is_refused(runtime):
     sitter = faces.look(runtime, "x", gallery.portrait(gallery.COLLINS))
     with pytest.raises(JobError):
         faces.clicked(runtime, faces.replace(sitter, boxing=True, corner=(0.0, 0.0)), 2, 2)
+
+
+@pytest.mark.parametrize(("name", "target"), [(gallery.HOPPER, gallery.COLLINS), (gallery.COLLINS, gallery.HOPPER)])
+def test_who_tries_a_portrait_is_led_to_somebody_else(tab, name, target):
+    updates = tab.photos.try_portrait(SimpleNamespace(example=name), VISITOR)
+    assert updates[tab.view.targets] == [target] and "public domain" in updates[tab.view.faces_line]

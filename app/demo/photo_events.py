@@ -54,12 +54,13 @@ class PhotoEvents:
         }
 
     def try_portrait(self, event: gr.EventData, request: gr.Request) -> shown.Updates:
-        """A built-in portrait instead of an upload."""
+        """A built-in portrait instead of an upload, and a target who is not the same person."""
         name = getattr(event, "example", None)
         if name not in gallery.NAMES:
             return {self.view.status: gr.skip()}
         sitter = faces.from_person(gallery.person(self.runtime, name))
-        return self._put(self.desk.of(request), sitter, gallery.CREDITS[name] + ".")
+        others = {self.view.targets: [gallery.COLLINS if name == gallery.HOPPER else gallery.HOPPER]}
+        return {**self._put(self.desk.of(request), sitter, gallery.CREDITS[name] + "."), **others}
 
     def _put(self, session: Session, sitter: Sitter, said: str) -> shown.Updates:
         """Another photo on the left, nothing on the right; what was under way stops."""
