@@ -53,7 +53,7 @@ def test_without_a_gpu_it_says_what_to_do(monkeypatch):
 
 
 def test_a_row_a_recogniser_and_one_a_method(monkeypatch):
-    monkeypatch.setattr(throughput, "bundled", lambda runtime: ["compact-vgg"])
+    monkeypatch.setattr(throughput, "recognisers", lambda runtime: ["compact-vgg"])
     some = {id: throughput.METHODS[id] for id in ("fgsm", "dip-watermark", "ipmn")}
     monkeypatch.setattr(throughput, "METHODS", some)
     found = measure("cpu", 2, 1)

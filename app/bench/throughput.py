@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from app import gallery
-from app.bench.panel import bundled
 from app.runtime import Runtime
 from app.watermarks import USUAL, watermark_of
+from engines.checkpoints import here
 from engines.identity import BITS
 from engines.method import Scene, run
 from engines.methods import METHODS
@@ -33,10 +33,17 @@ def measure(device: str, batch: int, repeats: int) -> dict[str, Any]:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise SystemExit(NO_GPU)
     runtime = Runtime(device)
-    rows = [{"what": id, **timed(embedding(runtime, id, batch), batch, repeats, device)} for id in bundled(runtime)]
-    rows += [{"what": id, **timed(protecting(runtime, id, batch), batch, repeats, device)} for id in METHODS]
+    works = {id: embedding(runtime, id, batch) for id in recognisers(runtime)}
+    works |= {id: protecting(runtime, id, batch) for id in METHODS}
+    rows = [{"what": id, **timed(work, batch, repeats, device)} for id, work in works.items()]
     name = torch.cuda.get_device_name() if device.startswith("cuda") else "processor"
     return {"rows": rows, "provenance": {"device": name, "batch": batch, "threads": torch.get_num_threads()}}
+
+
+def recognisers(runtime: Runtime) -> list[str]:
+    """Those that are on this computer and trained."""
+    cards = runtime.cards.values()
+    return [card.id for card in cards if card.kind == "recogniser" and card.state == "trained" and here(card)]
 
 
 def embedding(runtime: Runtime, id: str, batch: int) -> Callable[[], Any]:

@@ -65,9 +65,9 @@ def tool(name: str) -> types.Tool:
     return types.Tool(name=name, description=f"{does}\n\nReturns: {' '.join(returns)}", inputSchema=schema)
 
 
-def _schema(endpoint: str, name: str, kind: str) -> dict[str, Any]:
+def _schema(endpoint: str, name: str, plain: str) -> dict[str, Any]:
     """What a value may be, as JSON Schema."""
-    schema, few = SCHEMAS[kind], CHOICES.get((endpoint, name)) or CHOICES.get(name)
+    schema, few = SCHEMAS[plain], CHOICES.get((endpoint, name)) or CHOICES.get(name)
     if few is None:
         return schema
     return {**schema, "items": {**TEXT, "enum": list(few)}} if "items" in schema else {**schema, "enum": list(few)}
