@@ -80,16 +80,19 @@ def crop(runtime: Runtime, name: str, method: Any) -> Tensor:
 
 
 def timed(work: Callable[[], Any], batch: int, repeats: int, device: str) -> dict[str, float]:
-    """Medians after a warm-up: faces a second; seconds, those inside networks, and their ratio."""
+    """Medians after a warm-up: faces a second and seconds; apart from those, seconds inside networks and the ratio.
+
+    The ratio is one of the same pass: a busy computer's moods cancel out, and it is at least 1.
+    """
     work()
-    whole = [seconds(work, device) for _ in range(repeats)]
-    inside = []
+    took = median(seconds(work, device) for _ in range(repeats))
+    inside, ratios = [], []
     for _ in range(repeats):
         with forwards(device) as spent:
-            work()
+            whole = seconds(work, device)
         inside.append(sum(spent))
-    took, bare = median(whole), median(inside)
-    return {"faces/s": batch / took, "seconds": took, "forward_s": bare, "ratio": took / bare}
+        ratios.append(whole / inside[-1])
+    return {"faces/s": batch / took, "seconds": took, "forward_s": median(inside), "ratio": median(ratios)}
 
 
 def seconds(work: Callable[[], Any], device: str) -> float:
