@@ -20,6 +20,7 @@ from engines.measure import median_bandwidths, mmd
 from engines.method import Budget, Scene, Snapshot, project
 from engines.params import Params, knob
 from engines.recognise import Recogniser
+from engines.rough import autocast, embedder
 
 VIEWS = 8  # random transformations that make up MMD's batch for one photo (TIP-IM, footnote 4)
 
@@ -106,10 +107,13 @@ class Ensemble:
 
     def __init__(self, members: Sequence[Recogniser], template: Template):
         self.members, self.template = tuple(members), template
+        self._embed = [embedder(member) for member in self.members]
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in the template -> unit rows (N, ΣD); differentiable."""
-        rows = [member.embed(retarget(pixels, self.template, member.template)) for member in self.members]
+        seen = [retarget(pixels, self.template, member.template) for member in self.members]
+        with autocast(pixels.device):
+            rows = [embed(crop).float() for embed, crop in zip(self._embed, seen, strict=True)]
         return torch.cat(rows, dim=1) / len(rows) ** 0.5
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from engines.architectures import ARCHITECTURES, Architecture
 from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, load_state, registry, stamped
 from engines.face import Template
+from engines.nets.layout import channels_last
 from engines.pressed import halved
 from engines.tensors import misfit
 
@@ -57,6 +58,8 @@ class FaceNetwork:
         self.card, self.template, self.device = card, architecture.template, device
         self.thresholds = card.thresholds
         self._net = net.to(device).eval().requires_grad_(False)
+        if device.startswith("cuda"):
+            channels_last(self._net)
         self._scale, self._offset = architecture.scale, architecture.offset
         self.features_layer = architecture.features(self._net)
         self.nbytes = nbytes(self._net)
