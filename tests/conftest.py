@@ -7,10 +7,8 @@ import io
 import os
 import tempfile
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from app import forge, gallery, panel
@@ -26,11 +24,11 @@ from engines.methods.ipmn import Ipmn
 from engines.nets import erasable_mask as masks
 from engines.nets import hisd, stargan
 from engines.nets import ipmn as nets
-from engines.nets.attributes import NAMES
 from engines.nets.id_guard import EPSILON, PerturbationGenerator
 from engines.nets.parser import CLASSES
 from engines.recognise import Architecture, FaceNetwork
 from engines.train.celeba import Celeba
+from tests.noisy_faces import noisy_faces
 
 # Two cores: one test with both, or two tests with one each.
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
@@ -213,12 +211,4 @@ def stirred(net: nets.Ipmn) -> nets.Ipmn:
 @pytest.fixture(scope="session")
 def celeba() -> Celeba:
     """48 pictures of noise with random attributes, as a training reads CelebA."""
-    rng = np.random.default_rng(0)
-
-    def picture() -> bytes:
-        file = io.BytesIO()
-        Image.fromarray(rng.integers(256, size=(20, 20, 3), dtype=np.uint8)).save(file, "PNG")
-        return file.getvalue()
-
-    shown = rng.random((48, 40)) < 0.4
-    return Celeba(tuple(f"{i}.png" for i in range(48)), tuple(picture() for _ in range(48)), NAMES, shown)
+    return noisy_faces()

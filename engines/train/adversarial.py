@@ -71,7 +71,7 @@ class Hardening(forgers.Training):
     def _attack(self) -> float:
         """The inner maximisation: G moves the forgeries away from those of the plain faces."""
         batch = super().draw(self.done - 1).first(self.recipe.batch // processes.count())
-        aim = batch.labels.roll(1, 0)
+        aim = processes.another(batch.labels)
         self.generator.requires_grad_(False)
         with torch.no_grad():
             plain = self._forged(batch.pixels, batch.labels, aim)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.edits import HAIR
+from engines.train import processes
 
 Terms = dict[str, Tensor]
 MOST = 256  # channels of a critic: the last of 1,024, on 4 x 4 pixels, took a third of StarGAN's step
@@ -64,5 +65,5 @@ def slope(score: Tensor, pixels: Tensor) -> Tensor:
 
 def between(real: Tensor, made: Tensor) -> Tensor:
     """A random point on the line between each pair of pictures, for a gradient penalty."""
-    share = torch.rand(len(real), 1, 1, 1, device=real.device)
+    share = processes.drawn(torch.rand, len(real), 1, 1, 1, device=real.device)
     return (share * real + (1 - share) * made.detach()).requires_grad_()

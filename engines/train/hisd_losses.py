@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from engines.edits import HAIR, LABELS
 from engines.nets import hisd
 from engines.nets.stargan import trunk
+from engines.train import processes
 from engines.train.forger_terms import MOST, Batch, Terms, slope, started, total
 from engines.train.star_losses import TAUGHT
 
@@ -92,7 +93,7 @@ class Hisd:
         """What the generator lowers."""
         net, x, tag = self.generator, batch.pixels, batch.tag
         maps, style = net.encoder(x), net.extractors(x, tag)
-        noise = torch.randn(len(x), net.sizes.noise, device=x.device)
+        noise = processes.drawn(torch.randn, len(x), net.sizes.noise, device=x.device)
         aim = net.mappers[tag](noise, batch.aim)
         made = net.decoder(net.translators[tag](maps, aim)).float()
         back = net.decoder(net.translators[tag](net.encoder(made), style)).float()

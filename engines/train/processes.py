@@ -3,16 +3,17 @@
     accelerate launch --num_processes 4 -m engines.train.diffface --data DIR --out FOLDER
 
 Every process draws the whole batch of a step and keeps its rows, so that together they see what one alone would;
-gradients are averaged before they are cut and used. What couples the faces of a batch (another's attributes, a
-statistic of the batch, noise drawn inside a loss) is of a process's own part. Only the first process writes and
-prints. Alone, all of this does nothing.
+gradients are averaged before they are cut and used. `drawn` and `another` keep noise and the next face's attributes
+as they would be for one. What else couples the faces of a batch (a statistic of the batch, RelGAN's wrong pairs, a
+noise pool's draws) is of a process's own part. Only the first process writes and prints. Alone, nothing of this
+happens.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -72,6 +73,22 @@ def part(whole: T) -> T:
             f"A batch of {size} cannot be divided among {state.num_processes} processes: choose another --batch."
         )
     return whole[state.process_index :: state.num_processes]  # type: ignore[return-value]
+
+
+def drawn(sample: Callable[..., Tensor], rows: int, *shape: int, **given: Any) -> Tensor:
+    """`sample(rows, *shape)` (rows, ...): this process's rows of what one process alone would draw for all."""
+    whole = sample(rows * count(), *shape, **given)
+    return whole if _state() is None else part(whole)
+
+
+def another(rows: Tensor) -> Tensor:
+    """Every face's row (N, ...) becomes that of the face before it in the whole batch; no gradient goes through."""
+    if _state() is None:
+        return rows.roll(1, 0)
+    parts = [torch.empty_like(rows) for _ in range(count())]
+    torch.distributed.all_gather(parts, rows.contiguous())
+    whole = torch.stack(parts, 1).flatten(0, 1)  # undoes part(), which deals the rows out in turn
+    return part(whole.roll(1, 0))
 
 
 def average(parameters: Iterable[nn.Parameter]) -> None:

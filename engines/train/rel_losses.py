@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from engines.edits import LABELS
 from engines.nets import relgan
+from engines.train import processes
 from engines.train.forger_terms import MOST, Batch, Terms, any_faces, between, slope, started, total
 from engines.train.star_losses import TAUGHT
 
@@ -47,12 +48,12 @@ class Rel:
 
     def wanted(self, batch: Batch) -> Tensor:
         """The labels (N, 5) that the forgeries shall show: another face's."""
-        return batch.labels.roll(1, 0)
+        return processes.another(batch.labels)
 
     def generator_terms(self, batch: Batch) -> Terms:
         """What the generator lowers."""
         a, change, critic = batch.pixels, self.wanted(batch) - batch.labels, self.critic
-        share = torch.rand(len(a), 1, device=a.device)
+        share = processes.drawn(torch.rand, len(a), 1, device=a.device)
         made, own = self.generator(a, change), self.generator(a, torch.zeros_like(change))
         part = self.generator(a, share * change)
         self.made, self.own, self.part, self.share = made, own, part, share

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engines.edits import LABELS
 from engines.nets import stargan
+from engines.train import processes
 from engines.train.forger_terms import MOST, Batch, Terms, any_faces, between, slope, started
 
 TAUGHT = 4
@@ -53,7 +54,7 @@ class Star:
 
     def wanted(self, batch: Batch) -> Tensor:
         """The labels (N, 5) that the forgeries shall show: another face's."""
-        return batch.labels.roll(1, 0)
+        return processes.another(batch.labels)
 
     def generator_terms(self, batch: Batch) -> Terms:
         """What the generator lowers; Fixed-Point GAN also asks that a face's own labels change nothing."""
