@@ -23,7 +23,6 @@ def test_without_ray_the_advice_is_a_sentence(monkeypatch):
 
 
 def test_a_worker_of_ray_is_killed_and_the_rows_are_those_of_one_process(tmp_path):
-    pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-cluster.txt")
     spec, threads = write(tmp_path), torch.get_num_threads()
     made: list[Cluster] = []
     killed: list[int] = []

@@ -13,7 +13,7 @@ from bench_runs import LABELS, portrait
 
 from app.bench.run.cast import cast
 from app.bench.run.distortions import canonical, distortion
-from app.bench.run.sources import Row, open_source
+from app.bench.run.sources import Row, labelled, open_source
 from app.bench.run.spec import Photos, SpecError, load, read
 
 PHOTOS = {"photos": {"folder": "photos"}}
@@ -76,9 +76,23 @@ def test_a_folder_with_labels(tmp_path):
     assert source.read(2) == b"sub/c.jpg"
     with pytest.raises(SpecError, match="no column 'age': choose from file, folder, tint, who"):
         open_source(Photos(folder=tmp_path, labels=("age",)))
+    everything = labelled(Photos(folder=tmp_path, labels=("*",), person="who"))
+    assert everything.labels == ("tint", "folder") and labelled(Photos(folder=tmp_path)).labels == ()
     with pytest.raises(SpecError, match="no photo in"):
         (tmp_path / "none").mkdir()
         open_source(Photos(folder=tmp_path / "none"))
+
+
+def test_a_column_of_numbers_is_one_but_who_it_is_never(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"")
+    table = "file,age,height,who,note\na.png,31,1.5,7,nan\nb.png,,2,8,3\nc.png,44,,9,4\n"
+    (tmp_path / "labels.csv").write_text(table)
+    rows = open_source(Photos(folder=tmp_path, labels=("age", "height", "note"), person="who")).rows
+    assert [row.labels["age"] for row in rows] == [31, None, 44] and isinstance(rows[0].labels["age"], int)
+    assert [row.labels["height"] for row in rows] == [1.5, 2, None]
+    assert [row.labels["who"] for row in rows] == ["7", "8", "9"]
+    assert [row.labels["note"] for row in rows] == ["nan", "3", "4"]
 
 
 @pytest.fixture
@@ -98,6 +112,7 @@ def test_parquet_with_pictures_inside(shards, tmp_path):
     assert len(source.rows) == 10 and source.rows[7] == Row("1-2.jpg", {"Male": True, "age": 2})
     assert [source.read(i) for i in (0, 3, 8, 5)] == [b"0-0.jpg", b"0-3.jpg", b"1-3.jpg", b"1-0.jpg"]
     assert source.read(4) == b""  # an empty cell fails as a photo, not as a run
+    assert labelled(Photos(parquet=shards, labels=("*",))).labels == ("Male", "age")
     with pytest.raises(SpecError, match="column Male holds no files"):
         open_source(Photos(parquet=shards, image="Male"))
     with pytest.raises(SpecError, match="no Parquet file nothing"):
@@ -111,11 +126,13 @@ def test_a_dataset_needs_its_library(monkeypatch):
 
 
 def test_a_dataset_on_the_disk(tmp_path):
-    datasets = pytest.importorskip("datasets", reason="pip install -r requirements-cluster.txt")
+    import datasets
+
     made = datasets.Dataset.from_dict({"image": [portrait(255, 64), portrait(99, 64)], "age": [30, 40]})
     made.cast_column("image", datasets.Image()).save_to_disk(tmp_path / "faces")
     source = open_source(Photos(dataset=str(tmp_path / "faces"), labels=("age",)))
     assert source.rows[1] == Row("row 1", {"age": 40}) and source.read(1) == portrait(99, 64)
+    assert labelled(Photos(dataset=str(tmp_path / "faces"), labels=("*",))).labels == ("age",)
 
 
 PEOPLE = [Row(f"{name}{i}", {"who": name}) for name in "abcdefgh" for i in range(3)]

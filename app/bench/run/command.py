@@ -18,6 +18,7 @@ from app.bench.run.progress import Progress, duration
 from app.bench.run.report import OTHER_CODE, html_report
 from app.bench.run.session import Prepared, compute, describe, prepare
 from app.bench.run.slices import BOTH, slices
+from app.bench.run.sources import labelled
 from app.bench.run.spec import Spec, SpecError, load
 from app.bench.run.store import ROWS, Store
 from app.bench.run.work import Setup, Work
@@ -65,6 +66,7 @@ def backend_of(args: Any) -> Callable[[Setup], Backend]:
 def run_bench(args: Any) -> dict[str, Any]:
     """Compute what is missing, write rows and report, and give back a summary."""
     spec = load(args.spec)
+    spec = spec.model_copy(update={"photos": labelled(spec.photos)})
     labels = tuple(args.slice) if args.slice is not None else spec.photos.labels
     _check_labels(spec, labels)
     backend = backend_of(args)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from app.bench.run.spec import Photos, SpecError
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".avif"}
 LABELS = "labels.csv"
 KEPT = 2  # row groups of Parquet in memory: photos are read in order, each with another of its person
+ALL = "*"  # in place of labels: every column
 FOLDER = "folder"  # a column that every folder of photos has: the name of the folder that a photo lies in
 
 
@@ -36,6 +38,11 @@ class Source(Protocol):
         """Every photo."""
         ...
 
+    @property
+    def known(self) -> Sequence[str]:
+        """The columns of plain values that photos could be sliced by."""
+        ...
+
     def read(self, index: int) -> bytes:
         """The file of a photo, as it is stored; an empty one where there is none. Raises what the reading raises."""
         ...
@@ -46,6 +53,15 @@ def open_source(photos: Photos) -> Source:
     if photos.folder is not None:
         return Folder(photos)
     return Parquet(photos) if photos.parquet is not None else Dataset(photos)
+
+
+def labelled(photos: Photos) -> Photos:
+    """Labels of `*` as the names of all columns but the picture's, its name's and the person's. Raises SpecError."""
+    if ALL not in photos.labels:
+        return photos
+    taken = {photos.image, photos.file, photos.person}
+    known = open_source(photos.model_copy(update={"labels": (), "person": ""})).known
+    return photos.model_copy(update={"labels": tuple(name for name in known if name not in taken)})
 
 
 class Folder:
@@ -64,14 +80,24 @@ class Folder:
             known = {**table.get(name, {}), FOLDER: Path(name).parent.name}
             self.rows.append(Row(name, {column: known.get(column) for column in photos.columns}))
 
-    def _labels(self, photos: Photos) -> dict[str, dict[str, Any]]:
-        path = self._folder / LABELS
+    def _lines(self) -> list[dict[str, str]]:
         try:
-            lines = list(csv.DictReader(path.read_text().splitlines()))
-        except OSError:
+            return list(csv.DictReader((self._folder / LABELS).read_text().splitlines()))
+        except (OSError, UnicodeDecodeError):
             raise SpecError(f"`photos.labels` of a folder needs {LABELS} in it, with a column `file`.") from None
+
+    @property
+    def known(self) -> Sequence[str]:
+        """See Source."""
+        lines = self._lines() if (self._folder / LABELS).is_file() else []
+        return tuple(dict.fromkeys((*(lines[0] if lines else ()), FOLDER)))
+
+    def _labels(self, photos: Photos) -> dict[str, dict[str, Any]]:
+        lines = self._lines()
         _check_columns(("file", *photos.columns), {FOLDER, *(lines[0] if lines else ())}, LABELS)
-        return {line["file"]: {name: value or None for name, value in line.items()} for line in lines}
+        values = {name: [line[name] or None for line in lines] for name in photos.columns if name != FOLDER}
+        values = {name: found if name == photos.person else _numbers(found) for name, found in values.items()}
+        return {line["file"]: {name: values[name][at] for name in values} for at, line in enumerate(lines)}
 
     def read(self, index: int) -> bytes:
         """See Source."""
@@ -97,6 +123,7 @@ class Parquet:
         _check_columns((photos.image, *photos.columns), set(schema.names), Path(paths[0]).name)
         if not _holds_files(schema.field(photos.image).type):
             raise SpecError(f"The column {photos.image} holds no files: name the pictures' with `photos.image`.")
+        self.known = tuple(field.name for field in schema if _plain(field.type))
         beside = [name for name in dict.fromkeys((photos.file, *photos.columns)) if name in schema.names]
         values = [row for file in self._files for row in _table(file, beside)]
         self.rows = [_row(photos, value, number) for number, value in enumerate(values)]
@@ -129,6 +156,7 @@ class Dataset:
         _check_columns((photos.image, *photos.columns), set(found.column_names), photos.dataset)
         self._pictures = found.cast_column(photos.image, datasets.Image(decode=False))
         self._image = photos.image
+        self.known = tuple(field.name for field in found.features.arrow_schema if _plain(field.type))
         beside = [name for name in dict.fromkeys((photos.file, *photos.columns)) if name in found.column_names]
         values = found.select_columns(beside) if beside else [{}] * len(found)
         self.rows = [_row(photos, value, number) for number, value in enumerate(values)]
@@ -161,6 +189,23 @@ def _row(photos: Photos, values: dict[str, Any], number: int) -> Row:
 
 def _table(file: Any, columns: list[str]) -> list[dict[str, Any]]:
     return file.read(columns=columns).to_pylist() if columns else [{}] * file.metadata.num_rows
+
+
+def _numbers(column: list[str | None]) -> list[Any]:
+    """A column of texts as numbers where all that is there are finite numbers: ages are sliced in quarters then."""
+    try:
+        found = [None if text is None else float(text) for text in column]
+    except ValueError:
+        return list(column)
+    if not all(value is None or isfinite(value) for value in found):
+        return list(column)
+    return [int(value) if value is not None and value.is_integer() else value for value in found]
+
+
+def _plain(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return not (types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind))
 
 
 def _holds_files(kind: Any) -> bool:
