@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -16,10 +16,9 @@ from app.report import Score
 from app.runtime import Runtime
 from engines.face import Face, FaceCrop, align
 from engines.frame import frame
-from engines.recognise import EmbeddingCache, Recogniser
+from engines.recognise import Recogniser
 
 FARS = (0.01, 0.001)
-SEEN = EmbeddingCache()
 
 
 class JobError(ValueError):
@@ -28,11 +27,12 @@ class JobError(ValueError):
 
 @dataclass(frozen=True)
 class Person:
-    """A photo and the face in it that is meant."""
+    """A photo and the face in it that is meant. What recognisers saw in it stays with it, and goes with it."""
 
     name: str
     photo: Photo
     face: Face
+    _rows: dict[tuple[str, str], Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def landmarks(self) -> Tensor:
@@ -44,6 +44,15 @@ class Person:
         if getattr(seen_by, "exact", False):
             return frame(self.photo.pixels, self.landmarks)
         return align(self.photo.pixels, self.landmarks, seen_by.template)
+
+    def embedding(self, recogniser: Recogniser) -> Tensor:
+        """The embedding (D,) on the CPU as the network gives it (its length kept), asked for once; no gradient."""
+        key = recogniser.card.id, recogniser.card.sha256
+        if key not in self._rows:
+            # no_grad, not inference_mode: a row may later be the constant in a loss that is differentiated.
+            with torch.no_grad():
+                self._rows[key] = recogniser.raw(self.crop(recogniser).pixels)[0].cpu()
+        return self._rows[key]
 
 
 def find_person(
@@ -74,8 +83,8 @@ def find_person(
 
 
 def embed(recogniser: Recogniser, person: Person) -> Tensor:
-    """The embedding (D,) of a person's face, as the network gives it (its length kept); a crop is embedded once."""
-    return SEEN.raw(recogniser, person.crop(recogniser).pixels)
+    """The embedding (D,) of a person's face, as the network gives it (its length kept)."""
+    return person.embedding(recogniser)
 
 
 def cosine(a: Tensor, b: Tensor) -> float:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engines.checkpoints import CheckpointError, sha256_of_file
 from engines.face import ARCFACE112, Face
 
 LONGEST_SIDE = 1024  # larger photos are searched at this size: MTCNN's cost grows with the area
 SMALLEST_FACE = 28  # in pixels of the searched picture
+NETWORKS = {  # facenet-pytorch's own files, and their SHA-256
+    "pnet.pt": "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
+    "rnet.pt": "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
+    "onet.pt": "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+}
 
 
 class Detector:
-    """Finds every face. Safe to share between threads: one search at a time."""
+    """Finds every face. Safe to share between threads: one search at a time. CheckpointError for a changed file."""
 
     def __init__(self, device: str = "cpu"):
-        from facenet_pytorch import MTCNN  # brings torchvision along: a second and more at a start
+        import facenet_pytorch  # brings torchvision along: a second and more at a start
 
-        self._net = MTCNN(keep_all=True, min_face_size=SMALLEST_FACE, post_process=False, device=device).eval()
+        check(Path(facenet_pytorch.__file__).parent / "data")
+        self._net = facenet_pytorch.MTCNN(
+            keep_all=True, min_face_size=SMALLEST_FACE, post_process=False, device=device
+        ).eval()
         self._lock = threading.Lock()
 
     def faces(self, pixels: Tensor, least: float = 0.9) -> tuple[Face, ...]:
@@ -69,6 +79,15 @@ class Detector:
             if x0 <= moved.landmarks[2][0] <= x1 and y0 <= moved.landmarks[2][1] <= y1:
                 return moved
         return _laid_into(x0, y0, x1, y1)
+
+
+def check(folder: Path) -> None:
+    """CheckpointError for the first of NETWORKS in a folder that is missing or not what was published."""
+    for name, sha256 in NETWORKS.items():
+        path = folder / name
+        if not path.is_file() or sha256_of_file(path) != sha256:
+            advice = "install it again (pip install --force-reinstall --no-deps facenet-pytorch==2.5.3)"
+            raise CheckpointError(f"The face detector's file {name} is not what facenet-pytorch published: {advice}.")
 
 
 def _moved(face: Face, dx: float, dy: float) -> Face:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections import OrderedDict
 from typing import Protocol
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -127,28 +123,3 @@ def _state(card: Checkpoint) -> dict[str, Tensor]:
                 except CheckpointError:
                     continue
         raise
-
-
-class EmbeddingCache:
-    """Embeddings of crops already seen: (recogniser, SHA-256 of the pixels) -> row; thread-safe, bounded."""
-
-    def __init__(self, size: int = 512):
-        self._rows: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
-        self._size, self._lock = size, threading.Lock()
-
-    def raw(self, recogniser: Recogniser, pixels: Tensor) -> Tensor:
-        """The raw embedding (D,) of one crop (1, 3, S, S), without gradient, on the CPU."""
-        data = pixels.detach().cpu().contiguous().numpy().tobytes()
-        key = (recogniser.card.id, hashlib.sha256(data).hexdigest())
-        with self._lock:
-            if key in self._rows:
-                self._rows.move_to_end(key)
-                return self._rows[key]
-        # no_grad, not inference_mode: a row may later be the constant in a loss that is differentiated.
-        with torch.no_grad():
-            row = recogniser.raw(pixels)[0].cpu()
-        with self._lock:
-            self._rows[key] = row
-            while len(self._rows) > self._size:
-                self._rows.popitem(last=False)
-        return row

@@ -40,14 +40,19 @@ WAYS = ("/gradio_api/queue/join", "/queue/join", "/gradio_api/call/protect", "/g
 def test_a_cancel_is_heard_of_and_passed_on(root):
     heard = []
     routes = [Route("/{path:path}", echo, methods=["POST"])]
-    client = TestClient(
-        Starlette(routes=routes, middleware=[Middleware(Asked, root=root, cancel=heard.append)]),
-    )
+
+    def cancel(event):
+        heard.append(event)
+        return event["session_hash"] == "alice"
+
+    client = TestClient(Starlette(routes=routes, middleware=[Middleware(Asked, root=root, cancel=cancel)]))
     told = {"session_hash": "alice", "fn_index": 3, "event_id": "x"}
     assert client.post("/gradio_api/cancel", json=told).json() == told and heard == [told]
     assert client.post("/gradio_api/cancel", content=b"{").status_code == 400
     client.post("/gradio_api/queue/join", json={"data": []})
     assert heard == [told]
+    refused = client.post("/gradio_api/cancel", json={**told, "session_hash": "bob"})
+    assert refused.status_code == 404 and "Nothing of yours" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,8 +1,14 @@
 """Alignment, pasting and detection."""
 
+import shutil
+from pathlib import Path
+
+import facenet_pytorch
 import pytest
 import torch
 
+from engines import detect
+from engines.checkpoints import CheckpointError
 from engines.face import (
     ARCFACE112,
     CELEBA128,
@@ -159,3 +165,17 @@ def test_laid_in_points_are_near_the_detected_ones(runtime, astronaut, hopper):
         x0, _, x1, _ = person.face.box
         laid = torch.tensor(_laid_into(*person.face.box).landmarks)
         assert (laid - person.landmarks).norm(dim=1).mean() < 0.12 * (x1 - x0)
+
+
+def test_a_detector_whose_file_was_changed_is_refused(tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(Path(facenet_pytorch.__file__).parent / "data", folder)
+    detect.check(folder)
+    whole = bytearray((folder / "rnet.pt").read_bytes())
+    whole[-1] ^= 1
+    (folder / "rnet.pt").write_bytes(whole)
+    with pytest.raises(CheckpointError, match="rnet.pt is not what facenet-pytorch published: install it again"):
+        detect.check(folder)
+    (folder / "pnet.pt").unlink()
+    with pytest.raises(CheckpointError, match="pnet.pt is not"):
+        detect.check(folder)

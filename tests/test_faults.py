@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import time
 from types import SimpleNamespace
@@ -18,8 +19,9 @@ from app.making import Request
 from app.panel import Panel
 from app.report import Result
 from app.runtime import Runtime
-from app.study import strings
+from app.study import inbox, strings
 from app.study.errors import StudyError
+from app.study.incoming import Incoming
 from app.study.store import Store
 from engines import recognise
 from engines.checkpoints import CheckpointError, checkpoint, locate
@@ -122,6 +124,27 @@ def test_a_checkpoint_that_rots_on_disk_makes_no_result(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError) as caught:
         Runtime("cpu").recogniser(card.id)
     assert "SHA-256 differs" in sentence(caught.value) and "\n" not in sentence(caught.value)
+
+
+@pytest.mark.parametrize("jump", [1e8, -1e8])
+def test_no_jump_of_the_clock_removes_what_waits(jump, tmp_path, monkeypatch):
+    """An upload that nobody asked for yet, and a result that waits for a study; before the jump and after it."""
+    monkeypatch.setenv("LARVATUS_STUDIES", str(tmp_path / "studies"))
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    desk, real, later = Desk(folder), time.time, time.monotonic() + 1e9
+    before, after = folder / "upload-before", folder / "upload-after"
+    before.write_bytes(b"1")
+    code = inbox.leave([Incoming(b"1", "photo", role="reference")])
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+    after.write_bytes(b"1")
+    os.utime(after, (time.time(), time.time()))
+    desk._drop_unread()
+    assert before.exists() and after.exists() and inbox.fetch(code)
+    monkeypatch.setattr(time, "time", lambda: real() + 1e9)
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    desk._drop_unread()
+    assert not before.exists() and not after.exists(), "a real while later both go"
 
 
 def test_a_wall_clock_that_jumps_neither_ends_a_visit_nor_keeps_one_forever(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from app.demo.api import Api
 from app.demo.build import build
 from app.demo.line import HEAVY
 from app.demo.session import Desk
-from app.demo.visitor import asking, visitor_of
+from app.demo.visitor import Owners, asking, visitor_of
 
 ALICE = SimpleNamespace(session_hash="alice", cookies={})
 
@@ -85,7 +85,7 @@ def test_a_program_that_cancels_stops_its_work_and_nobody_elses(endpoints, photo
                 own = [(ALICE, "alice")] if len(seen) == 3 else []
                 for who, session in [(bob, "alice"), (ALICE, "bob"), *own]:
                     asking.set(visitor_of(who))
-                    api_base.cancel({"session_hash": session, "fn_index": 1, "event_id": "x"})
+                    api_base.cancel({"session_hash": session, "fn_index": 1, "event_id": "x"}, Owners())
 
         return done
 
@@ -104,13 +104,23 @@ def test_who_comes_back_can_work_again(endpoints, photo):
     assert found
 
 
-def test_what_waits_for_the_machine_stands_in_the_line_for_heavy_work(runtime, mask, hider, monkeypatch):
-    """An event that holds `runtime.work` anywhere else would let four clicks stop everybody's page."""
+@pytest.fixture
+def lanes(runtime, mask, hider, monkeypatch):
+    """Which line every event of the page stands in, by the name of its function."""
     monkeypatch.setenv("LARVATUS_EXAMPLE", "0")
-    events = {
-        (getattr(work.fn, "__qualname__", "")): work.concurrency_id
-        for work in build(runtime).fns.values()
-        if work.fn is not None
-    }
-    slow = [name for name in events if name.startswith(("EraserEvents.", "StolenEvents."))]
-    assert len(slow) >= 6 and {events[name] for name in slow} == {HEAVY}
+    works = [work for work in build(runtime).fns.values() if work.fn is not None]
+    return {getattr(work.fn, "__qualname__", ""): work.concurrency_id for work in works}
+
+
+def test_what_waits_for_the_machine_stands_in_the_line_for_heavy_work(lanes):
+    """An event that holds `runtime.work` anywhere else would let four clicks stop everybody's page."""
+    slow = [name for name in lanes if name.startswith(("EraserEvents.", "StolenEvents."))]
+    assert len(slow) >= 6 and {lanes[name] for name in slow} == {HEAVY}
+
+
+def test_no_click_waits_for_the_photos_of_others(lanes):
+    """What opens a page, or answers a click at once, stands in no line with what decodes photos."""
+    looking = ("take", "receive", "read_again", "control", "slide", "try_portrait", "sweep")
+    slow = {name: lane for name, lane in lanes.items() if name.split(".")[-1].startswith(looking)}
+    assert len(slow) >= 12 and set(slow.values()) <= {HEAVY, "looks", "curves"}, slow
+    assert lanes["RunEvents.open"] == lanes["RunEvents.welcome"] == lanes["SettingEvents.choose_view"] == "light"

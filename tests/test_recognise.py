@@ -1,6 +1,5 @@
 """Recognisers: equal to their sources, differentiable, and right about who is who."""
 
-import threading
 from dataclasses import replace
 
 import matplotlib.cbook
@@ -19,7 +18,7 @@ from engines.checkpoints import CheckpointError, checkpoint, locate
 from engines.detect import Detector
 from engines.face import ARCFACE112, align
 from engines.nets import compact, dlib_resnet
-from engines.recognise import Architecture, EmbeddingCache, FaceNetwork, load
+from engines.recognise import Architecture, FaceNetwork, load
 
 IDS = ("sface", "dlib-resnet")
 
@@ -300,60 +299,3 @@ def test_half_precision_hardly_changes_an_embedding(enter, photos, landmarks, na
     save_file(kept, enter(name) / "net.safetensors")
     halved = load("mine").embed(pixels)
     assert float(rows[0] @ rows[3]) < 0.99 and float((halved * rows).sum(1).min()) > 0.999
-
-
-class Counting:
-    """A recogniser that counts how often it is asked."""
-
-    def __init__(self, id="counting"):
-        self.card, self.calls = replace(checkpoint("sface"), id=id), 0
-
-    def raw(self, pixels):
-        self.calls += 1
-        return pixels.flatten(1)
-
-
-def test_cache_asks_once_for_a_crop():
-    cache, net, other = EmbeddingCache(), Counting(), Counting("another")
-    pixels = torch.rand(1, 3, 2, 2)
-    assert torch.equal(cache.raw(net, pixels), cache.raw(net, pixels.clone())) and net.calls == 1
-    cache.raw(net, pixels + 1e-3)
-    cache.raw(other, pixels)
-    assert (net.calls, other.calls) == (2, 1)
-
-
-def test_cache_drops_the_least_recently_used():
-    cache, net = EmbeddingCache(size=2), Counting()
-    a, b, c = torch.rand(3, 1, 3, 2, 2).unbind()
-    for pixels in (a, b, a, c, a):  # c drops b
-        cache.raw(net, pixels)
-    assert net.calls == 3
-    cache.raw(net, b)
-    assert net.calls == 4
-
-
-def test_cache_is_safe_between_threads():
-    cache, net, errors = EmbeddingCache(size=3), Counting(), []
-    crops = torch.rand(8, 1, 3, 2, 2).unbind()
-
-    def work():
-        try:
-            for _ in range(50):
-                for pixels in crops:
-                    assert torch.equal(cache.raw(net, pixels), pixels.flatten())
-        except Exception as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors and len(cache._rows) <= 3
-
-
-def test_a_cached_row_can_be_the_constant_of_a_gradient(recogniser, crops):
-    row = EmbeddingCache().raw(recogniser, crops["hopper"])
-    pixels = crops["astronaut"].clone().requires_grad_()
-    (grad,) = torch.autograd.grad((recogniser.raw(pixels)[0] * row).sum(), pixels)
-    assert grad.abs().max() > 0 and not row.requires_grad

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import threading
 import time
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -15,15 +18,26 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from app import gallery
 from app.demo import about, room, session
+from app.demo.api_base import RUNNING, cancel
 from app.demo.errors import OURS, sentence
 from app.demo.session import Desk
-from app.demo.visitor import COOKIE, Visitors, folder_of, visitor_of
+from app.demo.visitor import COOKIE, Owners, Visitors, asking, folder_of, visitor_of
+from app.scoring import embed, find_person
 
 
 def echo(request) -> PlainTextResponse:
     """Whom the app behind the middleware sees."""
     return PlainTextResponse(visitor_of(request))
+
+
+@pytest.fixture(autouse=True)
+def _nobody():
+    """A test that says who asks says so for itself alone."""
+    before = asking.set("nobody")
+    yield
+    asking.reset(before)
 
 
 @pytest.fixture
@@ -122,12 +136,46 @@ def test_ways_that_the_demo_does_not_use_are_closed(app, path):
     assert TestClient(app).get(path).status_code == 404
 
 
-@pytest.mark.parametrize("way", ["/gradio_api/queue/data?session_hash={}", "/gradio_api/heartbeat/{}"])
+WAYS = [
+    "/gradio_api/queue/data?session_hash={}",
+    "/gradio_api/heartbeat/{}",
+    "/gradio_api/call/protect/{}",
+    "/gradio_api/call/v2/protect/{}",
+    "/call/protect/{}/",
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_nobody_listens_to_anothers_queue(app, way):
     one, two = TestClient(app), TestClient(app)
     assert one.get(way.format("abc")).status_code == 200
     assert two.get(way.format("abc")).status_code == 404
     assert two.get(way.format("xyz")).status_code == 200
+
+
+def test_nobody_cancels_what_another_has_asked_for():
+    owners, told = Owners(), {"session_hash": "hers", "event_id": "event"}
+    asking.set("alice")
+    stop = RUNNING["alice", "hers"] = threading.Event()
+    assert owners.mine("hers") and owners.mine("event")
+    asking.set("bob")
+    for event in (told, {**told, "event_id": None}, {**told, "session_hash": "his"}):
+        assert not cancel(event, owners) and not stop.is_set()
+    asking.set("alice")
+    assert cancel(told, owners) and stop.is_set()
+    del RUNNING["alice", "hers"]
+
+
+def test_what_recognisers_saw_in_a_face_goes_with_it(runtime):
+    """Embeddings are biometric data: no list of the process holds them."""
+    recogniser, portrait = runtime.recogniser("compact-vgg"), gallery.portrait(gallery.COLLINS)
+    person = find_person(runtime, "somebody", portrait)
+    row = embed(recogniser, person)
+    assert embed(recogniser, person) is row, "asked for once"
+    gone = weakref.ref(row)
+    del row, person
+    gc.collect()
+    assert gone() is None
 
 
 def test_every_answer_says_what_a_page_may_do(app):

@@ -16,7 +16,7 @@ from torch import Tensor
 from app import photo as photos
 from app.demo.errors import sentence
 from app.demo.session import Desk, taken
-from app.demo.visitor import asking, visitor_of
+from app.demo.visitor import Owners, asking, visitor_of
 from app.demo.wishes import check
 from app.panel import Panel, panel_of
 from app.runtime import Runtime
@@ -46,11 +46,16 @@ def checked(work: Callable[..., Any]) -> Callable[..., Any]:
     return done
 
 
-def cancel(event: Any) -> None:
-    """The visitor whose request is being answered cancels what a program of theirs has asked for, if anything."""
-    told = event.get("session_hash") if isinstance(event, dict) else None
-    if (stop := RUNNING.get((asking.get(), str(told)))) is not None:
+def cancel(event: Any, owners: Owners) -> bool:
+    """The visitor whose request is being answered cancels what a program of theirs has asked for, if anything.
+
+    False where the session or the event that they name is another's.
+    """
+    told = event if isinstance(event, dict) else {}
+    session, name = str(told.get("session_hash")), told.get("event_id")
+    if (stop := RUNNING.get((asking.get(), session))) is not None:
         stop.set()
+    return owners.mine(session) and (name is None or owners.mine(str(name)))
 
 
 class Base:

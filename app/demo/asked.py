@@ -22,6 +22,7 @@ TOO_LARGE = "This request is too large: upload files apart, and send what the up
 BROKEN = "This request is no JSON that can be read: send one JSON object."
 NO_NUMBER = "This request holds {} where a number is meant: send finite numbers."
 FULL = "The queue is full, about {} s: try again then. Nothing of yours is lost."
+NOT_YOURS = "Nothing of yours runs under this name: it was done, or another asked for it."
 ELSEWHERE = "A file in this request was not uploaded here: upload it first; addresses and other paths are not read."
 
 
@@ -30,7 +31,8 @@ class Asked:
 
     `fault` says of a path and its event what is wrong with what is asked, or None; `wait`, of what is not wrong, the
     seconds until there is room for it, or None. That is answered by 429: of a 503 Gradio's page hides the words.
-    `cancel` hears of a program that no longer waits for its job: Gradio itself only stops listening to it.
+    `cancel` hears of a program that no longer waits for its job: Gradio itself only stops listening to it. It says
+    whether that is theirs to cancel; what is not is answered by 404.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Asked:
         root: Path,
         fault: Callable[[str, Any], str | None] = lambda path, event: None,
         wait: Callable[[str, Any], int | None] = lambda path, event: None,
-        cancel: Callable[[Any], None] = lambda event: None,
+        cancel: Callable[[Any], bool] = lambda event: True,
     ):
         self.app, self.root, self.fault, self.wait, self.cancel = app, root.resolve(), fault, wait, cancel
 
@@ -66,8 +68,8 @@ class Asked:
             return JSONResponse({"detail": NO_NUMBER.format(endless[0])}, 400)
         if (seconds := self.wait(path, event)) is not None:
             return JSONResponse({"detail": FULL.format(seconds)}, 429, {"Retry-After": str(seconds)})
-        if CANCEL.search(path):
-            self.cancel(event)
+        if CANCEL.search(path) and not self.cancel(event):
+            return JSONResponse({"detail": NOT_YOURS}, 404)
         return None
 
     def _lies_here(self, file: Any) -> bool:

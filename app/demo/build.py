@@ -46,7 +46,7 @@ from app.demo.setting_events import SettingEvents
 from app.demo.theme import CSS, theme
 from app.demo.tools import Tools
 from app.demo.uploads import Uploads, keep_apart
-from app.demo.visitor import Visitors
+from app.demo.visitor import Owners, Visitors
 from app.demo.vitals import Vitals
 from app.runtime import Runtime
 
@@ -123,16 +123,17 @@ def _studies() -> str:
 
 def launch_options(demo: gr.Blocks, runtime: Runtime) -> dict[str, Any]:
     """What launch() needs beside the address. Gradio's record of runs in the browser is off."""
+    owners = Owners()
     guards = [
         Middleware(Vitals, demo=demo, runtime=runtime),
-        Middleware(Visitors, root=room()),
+        Middleware(Visitors, root=room(), owners=owners),
         Middleware(Uploads, root=room()),
         Middleware(
             Asked,
             root=room(),
             fault=lambda path, event: fault(path, event, runtime.cards),
             wait=Line(demo).wait,
-            cancel=cancel,
+            cancel=lambda event: cancel(event, owners),
         ),
         Middleware(Tools),
     ]

@@ -25,6 +25,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from app.clock import age
 from app.demo.faces import Sitter
 from app.demo.uploads import PREFIX as UPLOAD
 from app.demo.visitor import visitor_of
@@ -208,7 +209,7 @@ class Desk:
         visitors = {self.folder / key[0] for key in self._sessions}
         for path in {*self.folder.glob("*"), *self.folder.glob(f"*/{UPLOAD}*")} - visitors:
             with contextlib.suppress(OSError):  # another thread may have read it just now
-                if path.stat().st_mtime < time.time() - kept_for():
+                if age(path.stat().st_mtime) > kept_for():
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     @staticmethod

@@ -24,7 +24,7 @@ COOKIE = "larvatus"
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 FILE = re.compile(r"^(?:/gradio_api)?/file[=/](.*)$", re.DOTALL)
 CLOSED = re.compile(r"^(?:/gradio_api)?/(?:proxy=|stream/|monitoring)")  # what no part of the demo uses
-QUEUE = re.compile(r"^(?:/gradio_api)?/(?:queue/data|heartbeat/([^/]+))/?$")
+QUEUE = re.compile(r"^(?:/gradio_api)?/(?:queue/data|heartbeat/([^/]+)|call(?:/v2)?/[^/]+/([^/]+))/?$")
 ELSEWHERE = "Pages of other sites may not use this app: open it by its own address."
 REMEMBERED = 20_000  # sessions whose visitor is known
 
@@ -66,12 +66,26 @@ def visitor_of(request: Any) -> str:
     return folder_of(str(get(COOKIE, "")))
 
 
+class Owners:
+    """Whose a session or an event of the queue is: the first visitor's who uses its name."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, str] = OrderedDict()
+
+    def mine(self, name: str) -> bool:
+        """Whether it belongs to whoever asks now."""
+        owner = self._known.setdefault(name, asking.get())
+        self._known.move_to_end(name)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return owner == asking.get()
+
+
 class Visitors:
     """ASGI middleware in front of the whole app; `root` is the folder in which visitors' folders lie."""
 
-    def __init__(self, app: ASGIApp, root: Path):
-        self.app, self.root = app, root.resolve()
-        self._owners: OrderedDict[str, str] = OrderedDict()
+    def __init__(self, app: ASGIApp, root: Path, owners: Owners | None = None):
+        self.app, self.root, self.owners = app, root.resolve(), owners or Owners()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
@@ -100,9 +114,9 @@ class Visitors:
             return False
         if found := FILE.match(unquote(path)):  # as it is written, and however often it is read
             return self._lies_in(found[1], visitor) and self._lies_in((FILE.match(path) or found)[1], visitor)
-        if found := QUEUE.match(unquote(path)):
-            asked = found[1] or parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
-            return self._owner(asked, visitor) == visitor
+        if scope["method"] != "POST" and (found := QUEUE.match(unquote(path))):
+            asked = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+            return self.owners.mine(found[1] or found[2] or asked)
         return True
 
     def _lies_in(self, file: str, visitor: str) -> bool:
@@ -110,13 +124,6 @@ class Visitors:
             return Path(file).resolve().is_relative_to(self.root / visitor)
         except (OSError, ValueError):  # a null byte, a name that is too long
             return False
-
-    def _owner(self, session: str, visitor: str) -> str:
-        owner = self._owners.setdefault(session, visitor)
-        self._owners.move_to_end(session)
-        if len(self._owners) > REMEMBERED:
-            self._owners.popitem(last=False)
-        return owner
 
 
 def _foreign(headers: dict[bytes, bytes]) -> bool:

@@ -29,6 +29,9 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 # A link is the page's own address and what the server knows of it, the query.
 ADDRESS = "link => link && link.startsWith('?') ? location.origin + location.pathname + link : link"
 LIGHT = {**QUIET, "concurrency_limit": 4, "concurrency_id": "light"}
+# What decodes a photo, finds its faces or asks recognisers: a few seconds, which no click of others waits for.
+LOOKS = {**QUIET, "concurrency_limit": 2, "concurrency_id": "looks"}
+CURVES = {**QUIET, "concurrency_limit": 1, "concurrency_id": "curves"}
 LAST = {**LIGHT, "trigger_mode": "always_last"}  # of quick choices none is dropped: the last one counts
 # While a method's knobs are on their way Protect waits: pressed now, it would send what the last method's say.
 WAITING = "document.querySelector('#lv-protect').disabled = (window.lvWaiting = (window.lvWaiting || 0) %s 1) > 0"
@@ -62,7 +65,7 @@ def run(demo: gr.Blocks, view: View, run: RunEvents, controls: Controls, width: 
 
 def photos(view: View, photos: PhotoEvents, controls: Controls) -> None:
     everything = [*view.everything, *controls.components]
-    loading = {**LIGHT, "show_progress": "minimal"}
+    loading = {**LOOKS, "show_progress": "minimal"}
     panel = photos.panel.view
     view.drop.upload(
         photos.take_photo,
@@ -71,8 +74,8 @@ def photos(view: View, photos: PhotoEvents, controls: Controls) -> None:
         show_progress_on=[view.photo],
         **loading,
     )
-    view.ways.click(photos.try_portrait, None, everything, **LIGHT)
-    view.photo.select(photos.click, None, everything, **LIGHT)
+    view.ways.click(photos.try_portrait, None, everything, **LOOKS)
+    view.photo.select(photos.click, None, everything, **LOOKS)
     view.box.click(photos.draw_box, None, everything, **LIGHT)
     view.extra.upload(photos.take_targets, view.extra, everything, show_progress_on=[view.extra_line], **loading)
     view.extra_clear.click(photos.drop_targets, None, everything, **LIGHT)
@@ -97,7 +100,7 @@ def settings(view: View, settings: SettingEvents, controls: Controls) -> None:
     naming = {"fn": settings.name_identity, "inputs": [view.identity, view.key], "outputs": view.identity_line}
     gr.on([view.identity.change, view.key.change, view.identity_fold.expand], **naming, **LIGHT)
     marks = [view.mark_drop, view.mark_line, view.mark_clear]
-    view.mark_drop.upload(settings.take_mark, view.mark_drop, marks, **LIGHT)
+    view.mark_drop.upload(settings.take_mark, view.mark_drop, marks, **LOOKS)
     view.mark_clear.click(settings.drop_mark, None, marks, **LIGHT)
     view.format.input(settings.choose_format, view.format, view.quality, **LAST)
     view.view.input(settings.choose_view, view.view, view.slider, **LAST)
@@ -128,7 +131,7 @@ def forge(tabs: Any, tab: Any, from_view: View, events: ForgeEvents) -> None:
     ]
     runs.append(gr.on([*moved, view.source.input], events.again, trigger_mode="always_last", **work))
     view.cancel.click(events.cancel, None, view.everything, cancels=runs, queue=False, **QUIET)
-    loading = {**LIGHT, "show_progress": "minimal", "show_progress_on": [view.sitter]}
+    loading = {**LOOKS, "show_progress": "minimal", "show_progress_on": [view.sitter]}
     view.drop.upload(events.take, view.drop, view.everything, **loading)
     view.source.change(events.choose, view.source, view.everything, **LIGHT)
     view.wall.click(events.enlarge, None, view.everything, **LIGHT).then(None, None, None, js=SCROLL, **QUIET)
@@ -137,7 +140,7 @@ def forge(tabs: Any, tab: Any, from_view: View, events: ForgeEvents) -> None:
 def compare(tab: Any, from_view: View, events: CompareEvents) -> None:
     view, page, everything = events.view, cast(Any, Context.root_block), events.view.everything
     named = {part.elem_id: part for part in page.blocks.values() if getattr(part, "elem_id", None)}
-    loading = {**LIGHT, "show_progress": "minimal"}
+    loading = {**LOOKS, "show_progress": "minimal"}
     # "multiple": Compare may be pressed again before the run that other photos have stopped is over.
     work = {"concurrency_id": HEAVY, "trigger_mode": "multiple", **QUIET}
     page.load(events.arrive, view.link, tab.parent, js="() => [location.search]", **LIGHT)
@@ -166,8 +169,8 @@ def authority(tabs: Any, tab: Any, view: View, events: AuthorityEvents) -> None:
     office = events.view
     everything, asked = office.everything, [office.key, office.claim]
     sliders = list(office.sliders.values())
-    reading = {**LIGHT, "show_progress": "minimal", "show_progress_on": [office.verdict]}
-    sweep = {"fn": events.sweep, "inputs": office.change, "outputs": office.curve, **LIGHT}
+    reading = {**LOOKS, "show_progress": "minimal", "show_progress_on": [office.verdict]}
+    sweep = {"fn": events.sweep, "inputs": office.change, "outputs": office.curve, **CURVES}
     sent = view.to_authority.click(lambda: gr.Tabs(selected="authority"), None, tabs, queue=False, **QUIET)
     for read in (
         office.drop.upload(events.take, [office.drop, *asked], everything, **reading),
@@ -182,8 +185,9 @@ def authority(tabs: Any, tab: Any, view: View, events: AuthorityEvents) -> None:
     ):
         read.then(**sweep)
     office.control.click(events.control, None, everything, **reading)
-    office.change.input(**{**sweep, **LAST})
-    gr.on([part.change for part in sliders], events.slide, [office.change, *sliders], everything, **LAST)
+    office.change.input(**sweep, trigger_mode="always_last")
+    moved, asks = [part.change for part in sliders], [office.change, *sliders]
+    gr.on(moved, events.slide, asks, everything, trigger_mode="always_last", **LOOKS)
     registry = [office.registry_line, office.registry]
     office.register.click(events.register, [office.name, office.verify_only], registry, **LIGHT)
     office.look_up.click(events.look_up, office.name, registry, **LIGHT)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
+from app.clock import age
 from app.study.canonical import canonical, code_hash, new_code
 from app.study.database import data_folder
 from app.study.errors import StudyError
@@ -66,10 +66,9 @@ def fetch(code: str) -> list[Incoming]:
 def _purge() -> int:
     """Delete what waited a day; how many still wait."""
     folder().mkdir(parents=True, exist_ok=True)
-    old = time.time() - DAY
     for path in folder().iterdir():
         try:
-            if path.stat().st_mtime < old:
+            if age(path.stat().st_mtime) > DAY:
                 path.unlink()
         except OSError:
             continue  # another process was faster
