@@ -2,7 +2,8 @@
 
 Starts the app in a process of its own. Every visitor is a program with a session of its own that asks for one job
 after another, of all kinds; who is told that the queue is full comes back when told to. Beside them somebody opens
-the page every second, and reads what /metrics says of the process's memory. Printed as JSON.
+the page every second, and reads what /metrics says of the process's memory. Printed as JSON; with
+--check it ends with 1 where that is not what the app promises (`faults`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import httpx
@@ -34,8 +32,10 @@ from PIL import Image, ImageOps
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import gallery
+from app.crowd_figures import CANCELLED, LEFT, Seen, faults, summary, times
 
 CANCELS = 10  # jobs that are cancelled before the crowd comes
+DEATHS = 3  # programs that are killed while their job is under way
 TARGET = {"targets": [gallery.HOPPER]}
 JOBS: dict[str, dict[str, Any]] = {
     "fgsm": {"api_name": "/protect", "method": "fgsm", **TARGET},
@@ -51,17 +51,6 @@ JOBS: dict[str, dict[str, Any]] = {
     "compare": {"api_name": "/compare", "entries": ["fgsm:Balanced", "pgd:Balanced"], **TARGET},
 }
 SECOND = {"score": "against", "survive": "against", "forge": "protected"}  # the parameter for a second photo
-
-
-@dataclass
-class Seen:
-    """What all visitors saw: jobs as (visitor, kind, asked, done), seconds told by a full queue, failures, pages."""
-
-    jobs: list[tuple[int, str, float, float]] = field(default_factory=list)
-    told: list[int] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    pages: list[float] = field(default_factory=list)
-    memory: list[tuple[float, float]] = field(default_factory=list)
 
 
 @contextmanager
@@ -126,13 +115,13 @@ def _ask(client: Client, who: tuple[int, str], job: dict[str, Any], seen: Seen) 
         seen.failures.append(f"{who[1]}: {error}")
 
 
-def freed(address: str, photo: Path, times: int) -> list[float]:
-    """Seconds from a cancel of the job under way to the start of the one behind it, so many times."""
+def freed(address: str, photo: Path, often: int) -> list[float]:
+    """Seconds from a cancel of the job under way to the start of the one behind it, so often."""
     long = {**asked("tip-im", photo), "params": {"steps": 200}}
     with tempfile.TemporaryDirectory() as folder:
         one, two = (Client(address, verbose=False, analytics_enabled=False, download_files=folder) for _ in range(2))
         found = []
-        for _ in range(times):
+        for _ in range(often):
             first = one.submit(**long)
             _until(first, Status.PROCESSING)
             second = two.submit(**asked("score", photo))
@@ -143,6 +132,37 @@ def freed(address: str, photo: Path, times: int) -> list[float]:
             found.append(time.monotonic() - start)
             second.result()
     return found
+
+
+LONG_JOB = """import sys
+from gradio_client import Client, handle_file
+address, photo, job = sys.argv[1], sys.argv[2], eval(sys.argv[3])
+Client(address, verbose=False, analytics_enabled=False).predict(photo=handle_file(photo), **job)
+"""
+
+
+def orphaned(address: str, token: str, photo: Path, often: int) -> list[float]:
+    """Seconds from the death of a program whose job is under way to the end of the work on it, so often."""
+    job = repr({**JOBS["tip-im"], "params": {"steps": 500}})
+    found = []
+    for _ in range(often):
+        program = subprocess.Popen([sys.executable, "-c", LONG_JOB, address, str(photo), job])
+        _wait(lambda: vitals(address, token)["larvatus_working"] > 0)
+        time.sleep(1)
+        program.kill()
+        start = time.monotonic()
+        _wait(lambda: vitals(address, token)["larvatus_working"] == 0)
+        found.append(time.monotonic() - start)
+        program.wait()
+    return found
+
+
+def _wait(done: Callable[[], bool], patience: float = 120.0) -> None:
+    end = time.monotonic() + patience
+    while not done():
+        if time.monotonic() > end:
+            raise SystemExit(f"Nothing changed within {patience:.0f} s: the app works on for a program that is dead.")
+        time.sleep(0.1)
 
 
 def _until(job: Any, *states: Status) -> None:
@@ -156,49 +176,16 @@ def watch(address: str, token: str, end: float, seen: Seen) -> None:
         try:
             httpx.get(address, timeout=20).raise_for_status()
             seen.pages.append(time.monotonic() - now)
-            told = httpx.get(f"{address}/metrics", headers={"Authorization": f"Bearer {token}"}, timeout=20).text
-            rows = {s.name: s.value for family in text_string_to_metric_families(told) for s in family.samples}
-            seen.memory.append((now, rows["process_resident_memory_bytes"] / 1e6))
+            seen.memory.append((now, vitals(address, token)["process_resident_memory_bytes"] / 1e6))
         except (httpx.HTTPError, KeyError) as error:
             seen.failures.append(f"page: {error!r}")
         time.sleep(max(0.0, 1 - (time.monotonic() - now)))
 
 
-def overtaken(jobs: list[tuple[int, str, float, float]], slack: float = 1.0) -> int:
-    """How many jobs were done before one that had been asked for more than `slack` seconds earlier."""
-    latest = sorted(jobs, key=lambda job: job[3])
-    return sum(any(other[2] < job[2] - slack for other in latest[i + 1 :]) for i, job in enumerate(latest))
-
-
-def warmed(seen: Seen) -> float:
-    """When a job of each kind that was done had been done once, and so every network been used."""
-    first: dict[str, float] = {}
-    for _, kind, _, done in sorted(seen.jobs, key=lambda job: job[3]):
-        first.setdefault(kind, done)
-    return max(first.values(), default=0.0)
-
-
-def summary(seen: Seen, visitors: int, minutes: float) -> dict[str, Any]:
-    """The figures, seconds and MB."""
-    took = sorted(done - asked for _, _, asked, done in seen.jobs)
-    each = Counter(number for number, *_ in seen.jobs)
-    ready = warmed(seen)
-    warm = [mb for at, mb in seen.memory if at <= ready]
-    later = [mb for at, mb in seen.memory if at > ready] or warm
-    return {
-        "visitors": visitors,
-        "minutes": minutes,
-        "jobs": dict(Counter(kind for _, kind, *_ in seen.jobs)),
-        "jobs of a visitor": [min(each[i] for i in range(visitors)), max(each.values(), default=0)],
-        "seconds of a job": {"median": round(median(took), 1), "longest": round(took[-1], 1)} if took else {},
-        "done out of order": overtaken(seen.jobs),
-        "told that the queue is full": len(seen.told),
-        "failures": seen.failures,
-        "page": {"median": round(median(seen.pages), 3), "longest": round(max(seen.pages), 3)} if seen.pages else {},
-        "memory": {"warm": round(max(warm)), "most later": round(max(later)), "end": round(later[-1])}
-        if warm
-        else {},
-    }
+def vitals(address: str, token: str) -> dict[str, float]:
+    """What /metrics says, by name."""
+    told = httpx.get(f"{address}/metrics", headers={"Authorization": f"Bearer {token}"}, timeout=20).text
+    return {s.name: s.value for family in text_string_to_metric_families(told) for s in family.samples}
 
 
 def run(visitors: int, minutes: float) -> dict[str, Any]:
@@ -211,6 +198,7 @@ def run(visitors: int, minutes: float) -> dict[str, Any]:
             photos.append(Path(folder) / f"{len(photos)}.png")
             picture.save(photos[-1])
         slots = freed(address, photos[0], CANCELS)
+        deaths = orphaned(address, token, photos[0], DEATHS)
         end = time.monotonic() + 60 * minutes
         threads = [threading.Thread(target=watch, args=(address, token, end, seen))]
         threads += [threading.Thread(target=visit, args=(address, i, photos, end, seen)) for i in range(visitors)]
@@ -218,13 +206,16 @@ def run(visitors: int, minutes: float) -> dict[str, Any]:
             thread.start()
         for thread in threads:
             thread.join()
-    cancelled = {"median": round(median(slots), 2), "longest": round(max(slots), 2), "times": len(slots)}
-    return {**summary(seen, visitors, minutes), "seconds from cancel to the next job": cancelled}
+    return {**summary(seen, visitors, minutes), CANCELLED: times(slots), LEFT: times(deaths)}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Send many visitors to the app at once.")
     parser.add_argument("--visitors", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--check", action="store_true", help="end with 1 where a promise is not kept")
     args = parser.parse_args()
-    print(json.dumps(run(args.visitors, args.minutes), indent=1))
+    figures = run(args.visitors, args.minutes)
+    print(json.dumps(figures, indent=1))
+    if args.check and (wrong := faults(figures)):
+        raise SystemExit("Not as promised: " + "; ".join(wrong) + ".")

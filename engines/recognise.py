@@ -11,6 +11,7 @@ from engines.architectures import ARCHITECTURES, Architecture
 from engines.checkpoints import Checkpoint, CheckpointError, checkpoint, load_state, registry, stamped
 from engines.face import Template
 from engines.nets.layout import channels_last
+from engines.once import nbytes
 from engines.pressed import halved
 from engines.tensors import misfit
 
@@ -73,11 +74,6 @@ class FaceNetwork:
     def embed(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) in [0, 1] -> unit rows (N, D); differentiable."""
         return F.normalize(self.raw(pixels), dim=1)
-
-
-def nbytes(net: nn.Module) -> int:
-    """The bytes that a network's parameters and buffers take."""
-    return sum(tensor.nbytes for tensor in (*net.parameters(), *net.buffers()))
 
 
 def load(id: str, device: str = "cpu") -> Recogniser:

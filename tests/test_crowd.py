@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from app import crowd
-from app.crowd import Seen, overtaken, summary
+from app.crowd_figures import CANCELLED, LEFT, Seen, faults, overtaken, summary
 from app.demo.calls import fault
 from app.demo.wishes import CHECKS
 from engines.checkpoints import registry
@@ -30,6 +30,19 @@ def test_the_figures_are_those_of_what_was_seen():
     assert found["page"] == {"median": 0.2, "longest": 0.3} and found["failures"] == ["score: no"]
     assert found["memory"] == {"warm": 1000, "most later": 1040, "end": 1010}
     assert found["told that the queue is full"] == 1 and found["done out of order"] == 0
+
+
+def test_a_promise_that_is_not_kept_is_named():
+    times = {"median": 0.1, "longest": 0.4, "times": 3}
+    kept = summary(Seen(JOBS, [30], [], [0.1], [(3.0, 900.0), (9.0, 980.0)]), 2, 1.0)
+    kept = {**kept, CANCELLED: times, LEFT: times}
+    assert faults(kept) == []
+    late = {**times, "longest": 1.2}
+    assert faults({**kept, CANCELLED: late}) == [f"{CANCELLED}: 1.2, promised 1"]
+    assert faults({**kept, LEFT: {**times, "longest": 11.0}}) == [f"{LEFT}: 11.0, promised 10"]
+    assert faults({**kept, "failures": ["x", "y"]}) == ["2 failures"]
+    assert "memory grew to 1000 MB" in faults({**kept, "memory": {"warm": 900, "most later": 1000}})[0]
+    assert faults({**kept, "memory": {}}) and faults({**kept, "jobs of a visitor": [0, 3]})
 
 
 def test_nothing_seen_is_no_error():

@@ -25,6 +25,7 @@ from app.demo.errors import OURS, sentence
 from app.demo.session import Desk
 from app.demo.visitor import COOKIE, Owners, Visitors, asking, folder_of, visitor_of
 from app.scoring import embed, find_person
+from app.study import inbox
 
 
 def echo(request) -> PlainTextResponse:
@@ -252,7 +253,7 @@ def test_the_folder_of_a_killed_process_is_removed_and_a_living_ones_stays(tmp_p
 def test_the_page_says_how_long_and_who_runs_it_and_renders_no_markup_of_theirs(monkeypatch):
     monkeypatch.setenv("LARVATUS_KEEP_MINUTES", "12")
     monkeypatch.delenv("LARVATUS_OPERATOR", raising=False)
-    assert "at most 12 minutes" in about.text() and about.NOBODY in about.text() and "{" not in about.text()
+    assert "at most 13 minutes" in about.text() and about.NOBODY in about.text() and "{" not in about.text()
     monkeypatch.setenv("LARVATUS_OPERATOR", "Ann, <b>ann</b> [x](http://y), ann@example.org")
     said = about.text().rsplit("\n", 1)[1]
     assert not set("<>[]()") & set(said) and "Ann, " in said and "ann@example.org" in said
@@ -269,7 +270,10 @@ def test_the_privacy_page_keeps_its_promises():
         "explicit consent",
         "no tracking and no logs of pictures",
         "a cookie, the only one",
-        "The button below deletes everything of yours at once.",
+        f"{session.GRACE / 60:g} minutes after the tab is closed",
+        f"at most {(session.kept_for() + session.SWEEP) / 60:g} minutes after your last press",
+        f"| {'a day' if inbox.DAY == 86400 else inbox.DAY}; in a study",
+        "The button below deletes everything of yours at once, but for what waits for a study.",
     ):
         assert promise in said, promise
 

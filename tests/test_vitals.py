@@ -12,6 +12,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app.demo.vitals import Vitals
+from engines.once import loaded
+from engines.parse import parser
 
 TOKEN = {"Authorization": "Bearer secret"}
 
@@ -58,6 +60,11 @@ def test_metrics_are_the_queues_the_processs_and_the_models(client, demo, runtim
     before = read(client)
     assert before["larvatus_queue_length", ""] == 0 and before["larvatus_queue_limit", ""] == 40
     assert before["larvatus_recognisers_loaded", ""] == len(runtime.loaded()) >= 1
+    parser("parser")
+    after = read(client)
+    assert after["larvatus_networks_loaded", ""] == len(loaded()) >= 1
+    weights = sum(tensor.nbytes for tensor in parser("parser").state_dict().values())
+    assert after["larvatus_networks_bytes", ""] == sum(loaded().values()) >= weights > 1e5
     assert before["larvatus_recognisers_bytes", ""] == sum(runtime.loaded().values()) > 1e6
     assert before["process_resident_memory_bytes", ""] > 1e7
     function = next(one for one in demo.fns.values() if one.api_name == "protect")

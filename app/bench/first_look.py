@@ -41,8 +41,11 @@ def looked(browser: Any, url: str, width: int, height: int) -> dict[str, Any]:
     return {"width px": width, "answers s": answered, "largest paint s": seconds, "largest paint": what, **weight}
 
 
-def measure(repeats: int) -> dict[str, Any]:
-    """A row for each start of the app and width: the first page of a start waits for the app, too."""
+def measure(repeats: int, check: float | None = None) -> dict[str, Any]:
+    """A row for each start of the app and width: the first page of a start waits for the app, too.
+
+    `check`: seconds that no cold start may take; SystemExit says where one did.
+    """
     from app.crowd import served  # the client of an API is slow to import
 
     try:
@@ -61,6 +64,9 @@ def measure(repeats: int) -> dict[str, Any]:
                     row = looked(browser, url, *size)
                 cold = {"app s": served_after, "cold start s": served_after + row["answers s"]}
                 rows.append({"start": number + 1, **cold, **row})
+    slow = max(row["cold start s"] for row in rows)
+    if check is not None and slow > check:
+        raise SystemExit(f"A cold start took {slow:.1f} s, more than {check:g} s.")
     return {"rows": rows, "provenance": {"cores": os.cpu_count(), "repeats": repeats}}
 
 
@@ -68,4 +74,5 @@ def add_parser(names: Any) -> None:
     """`bench first-look`."""
     parser = names.add_parser("first-look", help="cold start, page weight, largest paint (needs Chromium)")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.set_defaults(func=lambda args: measure(args.repeats))
+    parser.add_argument("--check", type=float, metavar="SECONDS", help="end with 1 where a cold start takes longer")
+    parser.set_defaults(func=lambda args: measure(args.repeats, args.check))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import gradio as gr
 
-from app.demo.session import Desk, kept_for
+from app.demo.session import GRACE, SWEEP, Desk, kept_for
 
 TEXT = """
 ## What this does
@@ -59,18 +59,22 @@ on, and publish no forgery of anybody who did not agree to that, too.
 ## What is kept
 | What | Where | How long |
 |---|---|---|
-| Your photo, targets and results | in memory | until the tab is closed, at most {minutes} after your last press |
+| Your photo, targets and results, and what recognisers saw in them | in memory | {grace} after the tab is closed, \
+at most {minutes} after your last press |
 | Files made for you | a temporary folder, served to nobody else | the same; a crash's remains go at the next start |
-| The file that you uploaded | a temporary folder | until it has been read |
+| The file that you uploaded | a temporary folder | until it has been read; unread, as long as your photo |
 | Names and numbers on the Authority tab | a temporary file that is never served | as long as your photo (*) |
 | A random secret that says which files are yours | a cookie, the only one | until the browser is closed |
-| What you send to a user study | the study workbench | as its owner says there |
+| What you send to a user study | under a code, for whoever has that | a day; in a study, as its owner says there |
+
+Programs that use the API are visitors like you: the same holds for what they send.
 
 (*) Whoever runs the app may instead keep one registry for all (LARVATUS_IDENTITIES), whose names every visitor sees.
 
 Photos lose their metadata (place, camera, time). The exported file carries only how it was made, so that dropping it
 back in restores the settings; the names of photos that you added are not written. There are no accounts, no tracking
-and no logs of pictures. The button below deletes everything of yours at once.
+and no logs of pictures. The button below deletes everything of yours at once, but for what waits for
+a study.
 
 ## For owners of user studies
 Comparing faces by a network to tell who somebody is makes them biometric data, which Article 9 of the GDPR protects
@@ -104,7 +108,11 @@ def text() -> str:
     """The page, with this app's own times and operator; Markdown in the operator's name stays as it is written."""
     operator = os.environ.get("LARVATUS_OPERATOR", "").strip()
     plain = re.sub(r"([\\`*_{}\[\]()<>#+!|&~-])", lambda found: f"&#{ord(found[1])};", operator)
-    return TEXT.replace("{minutes}", f"{kept_for() / 60:g} minutes").replace("{operator}", plain or NOBODY)
+    times = {"{minutes}": (kept_for() + SWEEP) / 60, "{grace}": GRACE / 60}
+    told = TEXT
+    for name, minutes in times.items():
+        told = told.replace(name, f"{minutes:g} minutes")
+    return told.replace("{operator}", plain or NOBODY)
 
 
 def receipt(files: int, size: int) -> str:
@@ -114,6 +122,6 @@ def receipt(files: int, size: int) -> str:
         f'<p role="status"><b>Deleted at {when}:</b> {files} {"file" if files == 1 else "files"} '
         f"({size / 1e6:.1f} MB), and from memory the photo, targets and results of all your tabs, with their "
         "registry of identities, unless this app keeps one for all. Work that was under way has stopped. What this "
-        "page still shows is only in your browser: "
+        "page still shows is only in your browser, and what you sent to a study waits there for a day at most: "
         '<a href="">start afresh</a>.</p>'
     )

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.demo.line import Line
 from app.runtime import Runtime
+from engines import once
 
 
 class Load(Collector):
@@ -34,6 +35,9 @@ class Load(Collector):
         yield GaugeMetricFamily("larvatus_recognisers_loaded", "Recognisers in memory.", len(loaded))
         yield GaugeMetricFamily("larvatus_recognisers_bytes", "What they take.", sum(loaded.values()))
         yield GaugeMetricFamily("larvatus_recognisers_budget_bytes", "What they may take.", self.runtime.budget)
+        others = once.loaded()
+        yield GaugeMetricFamily("larvatus_networks_loaded", "Methods' and forgers' networks in memory.", len(others))
+        yield GaugeMetricFamily("larvatus_networks_bytes", "What they take.", sum(others.values()))
 
     def _queue(self) -> Iterator[Metric]:
         queue = self.demo._queue
