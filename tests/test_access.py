@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from chromium import ARGS, CHROMIUM, MINUTE, fits, hidden, needed, opened, says
+from PIL import Image
 from serving import serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser tests.")
@@ -117,12 +118,26 @@ def test_axe_finds_nothing_serious_with_everything_unfolded_nor_in_results(brows
     found = {}
     for tab in TABS:
         go(page, tab)
+        if tab == "Authority":
+            for inner in ("Take a mask off", "A stolen model"):
+                page.get_by_role("tab", name=inner, exact=True).click()
+                page.wait_for_timeout(700)
+                unfold(page)
+                found[inner] = faults(page)
         if tab == "Forge":
             says(page, "#lv-forge-status", "Done", 2 * MINUTE)
             page.locator("#lv-wall [data-forger]").first.click()
             page.wait_for_selector("#lv-closer-slider img", timeout=MINUTE)
         unfold(page)
         found[tab] = faults(page)
+    go(page, "Protect")
+    page.click("#lv-panel-button")
+    page.wait_for_timeout(700)
+    found["panel"] = faults(page)
+    page.keyboard.press("Escape")
+    page.click("#lv-tour-start")
+    says(page, "#lv-tour", tour.STEPS[0].title)
+    found["tour"] = faults(page)
     assert not any(found.values()), found
 
 
@@ -157,6 +172,38 @@ def test_the_main_job_by_keyboard_alone(browser, address):
     with page.expect_download() as got:
         page.keyboard.press("Enter")
     assert got.value.suggested_filename.startswith("larvatus-id-guard-")
+
+
+@pytest.fixture
+def two(tmp_path, astronaut_file, hopper_file):
+    """A photo of two people side by side."""
+    pictures = [Image.open(path).convert("RGB").resize((400, 400)) for path in (astronaut_file, hopper_file)]
+    both = Image.new("RGB", (800, 400))
+    for place, picture in enumerate(pictures):
+        both.paste(picture, (400 * place, 0))
+    both.save(tmp_path / "two.png")
+    return tmp_path / "two.png"
+
+
+def test_a_face_among_others_and_a_box_are_chosen_by_keyboard(browser, address, two):
+    page = opened(browser, address)
+    page.set_input_files("#lv-drop input", str(two))
+    first = says(page, "#lv-faces-line", "2 faces found. Face 1 is chosen")
+    assert "Face 1 is chosen" in first
+    reach(page, "#lv-face input")
+    page.keyboard.press("ArrowRight")
+    says(page, "#lv-faces-line", "Face 2 is chosen")
+    reach(page, "#lv-box")
+    page.keyboard.press("Enter")
+    says(page, "#lv-faces-line", "opposite corners")
+    reach(page, "#lv-edges input")
+    page.keyboard.type("60, 10, 40")
+    page.keyboard.press("Enter")
+    says(page, "#lv-faces-line", "Type four numbers")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("5 5 45 80")
+    page.keyboard.press("Enter")
+    says(page, "#lv-faces-line", "3 faces found. Face 3 is chosen")
 
 
 def test_quick_hands_get_what_they_chose_last(browser, address):

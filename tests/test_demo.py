@@ -188,6 +188,31 @@ def test_a_photo_of_two_is_outlined_and_clicked(runtime, tab, tmp_path):
     x0, y0, x1, y1 = (v * sitter.scale for v in sitter.faces[1].box)
     tab.photos.click(SimpleNamespace(index=[(x0 + x1) / 2, (y0 + y1) / 2]), VISITOR)
     assert tab.desk.of(VISITOR).sitter.chosen == 1
+    assert out[tab.view.face]["visible"] and not out[tab.view.edges]["visible"]
+    assert "Face 1 is chosen" in tab.photos.choose_face("1", VISITOR)[tab.view.faces_line]
+    assert list(tab.photos.choose_face("3", VISITOR)) == [tab.view.status], "there is none"
+
+
+@pytest.mark.parametrize("text", ["", "a, b, c, d", "1, 2, 3", "10 10 5 50", "-5 0 50 50", "0 0 50 101", "nan 0 50 50"])
+def test_a_box_typed_wrong_is_asked_for_again(runtime, text):
+    sitter = faces.look(runtime, "x", gallery.portrait(gallery.COLLINS))
+    with pytest.raises(JobError, match="Type four numbers"):
+        faces.typed(runtime, sitter, text)
+
+
+def test_a_typed_box_is_the_one_that_two_clicks_draw(runtime):
+    sitter = faces.look(runtime, "x", gallery.portrait(gallery.COLLINS))
+    side = sitter.photo.width * sitter.scale
+    drawn = faces.clicked(runtime, faces.replace(sitter, boxing=True), 0.2 * side, 0)
+    drawn = faces.clicked(runtime, drawn, 0.7 * side, 0.6 * sitter.photo.height * sitter.scale)
+    assert faces.typed(runtime, sitter, "20%, 0, 70, 60").faces == drawn.faces and drawn.chosen == 1
+
+
+@pytest.mark.parametrize("odd", [{"seed": "x"}, {"far": None}, {"quality": float("inf")}])
+def test_a_number_that_is_none_is_a_sentence(runtime, tab, odd):
+    tab.desk.of(VISITOR).sitter = faces.from_person(gallery.person(runtime, gallery.COLLINS))
+    ended = list(tab.run.run(given(tab, **odd), VISITOR))[-1]
+    assert "is no number: choose them again" in ended[tab.view.status]
 
 
 def test_no_face_is_a_sentence_and_a_box_by_hand(runtime, tab, tmp_path):

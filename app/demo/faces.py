@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,12 +12,13 @@ from app import photo as photos
 from app.photo import Photo
 from app.pictures import to_array
 from app.runtime import Runtime
-from app.scoring import Person, find_person, overlap
+from app.scoring import JobError, Person, find_person, overlap
 from engines.face import Face
 
 SHOWN_SIDE = 900  # the photo is drawn on at this size at most
 ACCENT, QUIET = (99, 102, 241), (255, 255, 255)
 NO_FACE = "No face found. Try a photo where both eyes are visible, or click two opposite corners of the face."
+EDGES = "Type four numbers from 0 to 100, such as 30, 10, 60, 50: the face's left, top, right and bottom edge in %."
 TWO_CORNERS = "Click two opposite corners of the face in the picture."
 
 
@@ -49,7 +51,7 @@ class Sitter:
             return "Now click the opposite corner." if self.corner else TWO_CORNERS if self.faces else NO_FACE
         if len(self.faces) == 1:
             return "One face found; it is outlined."
-        return f"{len(self.faces)} faces found. Face {self.chosen + 1} is chosen; click another to change."
+        return f"{len(self.faces)} faces found. Face {self.chosen + 1} is chosen; click or choose another."
 
 
 def look(runtime: Runtime, name: str, data: bytes) -> Sitter:
@@ -87,7 +89,24 @@ def clicked(runtime: Runtime, sitter: Sitter, x: float, y: float) -> Sitter:
         return replace(sitter, chosen=min(hits, key=lambda i: sitter.faces[i].area)) if hits else sitter
     if sitter.corner is None:
         return replace(sitter, corner=(px, py))
-    (ax, ay), (bx, by) = sitter.corner, (px, py)
+    return _boxed(runtime, sitter, sitter.corner, (px, py))
+
+
+def typed(runtime: Runtime, sitter: Sitter, text: str) -> Sitter:
+    """A box around a face by its edges in % of the photo: "left, top, right, bottom". Raises JobError."""
+    try:
+        left, top, right, bottom = (float(part) / 100 for part in re.split(r"[\s,;%]+", text.strip(" %\t")))
+    except ValueError:
+        raise JobError(EDGES) from None
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise JobError(EDGES)
+    width, height = sitter.photo.width, sitter.photo.height
+    return _boxed(runtime, sitter, (left * width, top * height), (right * width, bottom * height))
+
+
+def _boxed(runtime: Runtime, sitter: Sitter, one: tuple[float, float], other: tuple[float, float]) -> Sitter:
+    """The face in the box between two corners, photo pixels, as one more of the sitter's, and chosen."""
+    (ax, ay), (bx, by) = one, other
     box = (min(ax, bx), min(ay, by), max(ax, bx), max(ay, by))
     face = find_person(runtime, sitter.name, sitter.photo, box=box).face
     return replace(sitter, faces=(*sitter.faces, face), chosen=len(sitter.faces), boxing=False, corner=None)

@@ -34,7 +34,10 @@ def comparison(name: str, **more: Any) -> Any:
 
 
 def draw(found: dict[str, Any]) -> None:
-    """The photo and the ways to it: components `photo`, `faces_line`, `drop`, `ways`, `box`."""
+    """The photo and the ways to it: components `photo`, `faces_line`, `face`, `edges`, `drop`, `ways`, `box`.
+
+    `face` and `edges` do without a mouse what clicks on the photo do.
+    """
     with gr.Column(elem_id="lv-photo-box"):
         found["photo"] = gr.Image(
             type="filepath",
@@ -47,10 +50,18 @@ def draw(found: dict[str, Any]) -> None:
             alt_text="The photo with its faces outlined",
         )
         found["faces_line"] = gr.HTML(elem_classes="lv-quiet", elem_id="lv-faces-line")
+        found["face"] = gr.Radio([], label="Face", visible=False, elem_id="lv-face", container=False)
+        found["edges"] = gr.Textbox(
+            label="Or type its left, top, right and bottom edge, in % of the photo",
+            placeholder="30, 10, 60, 50",
+            visible=False,
+            max_lines=1,
+            elem_id="lv-edges",
+        )
         found["drop"] = dropzone("Photo", "lv-drop")
         found["ways"] = gr.HTML(CAMERA, elem_id="lv-ways", js_on_load=SCRIPT, padding=False)
         found["box"] = gr.Button(
-            "Draw a box around the face instead", size="sm", elem_classes="lv-link", visible=False
+            "Draw a box around the face instead", size="sm", elem_classes="lv-link", visible=False, elem_id="lv-box"
         )
 
 

@@ -100,6 +100,25 @@ class PhotoEvents:
             }
         return picture(self.view, session)
 
+    def choose_face(self, number: str, request: gr.Request) -> shown.Updates:
+        """Choose a face by its number, from 1."""
+        session = self.desk.of(request)
+        if session.sitter is None or not 0 < int(number) <= len(session.sitter.faces):
+            return {self.view.status: gr.skip()}
+        session.sitter = replace(session.sitter, chosen=int(number) - 1, boxing=False, corner=None)
+        return picture(self.view, session)
+
+    def type_box(self, text: str, request: gr.Request) -> shown.Updates:
+        """A box by its edges, for who draws none."""
+        session = self.desk.of(request)
+        if session.sitter is None:
+            return {self.view.status: gr.skip()}
+        try:
+            session.sitter = faces.typed(self.runtime, session.sitter, text)
+        except Exception as error:
+            return {self.view.faces_line: scoreboard.alert(sentence(error))}
+        return {**picture(self.view, session), self.view.edges: gr.update(value="", visible=False)}
+
     def draw_box(self, request: gr.Request) -> shown.Updates:
         """Switch between choosing a face and drawing a box."""
         session = self.desk.of(request)
@@ -158,11 +177,15 @@ def picture(view: View, session: Session, said: str | None = None) -> shown.Upda
     """The session's photo with its faces outlined, from its own folder, and a sentence below it."""
     sitter = session.sitter
     assert sitter is not None
+    numbers = [(f"Face {i + 1}", str(i + 1)) for i in range(len(sitter.faces))]
+    chosen = None if sitter.chosen is None else str(sitter.chosen + 1)
     words, session.outlined = said or sitter.sentence, session.save(faces.outlined(sitter))
     return {
         view.photo: session.outlined,
         view.faces_line: escape(words) if sitter.faces else scoreboard.alert(words),
         view.box: gr.update(value=PICK if sitter.boxing else BOX, visible=bool(sitter.faces)),
+        view.face: gr.update(choices=numbers, value=chosen, visible=len(numbers) > 1 and not sitter.boxing),
+        view.edges: gr.update(visible=sitter.boxing),
     }
 
 

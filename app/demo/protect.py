@@ -33,6 +33,8 @@ class View:
     drop: Any
     ways: Any
     faces_line: Any
+    face: Any
+    edges: Any
     box: Any
     method: Any
     summary: Any

@@ -35,6 +35,7 @@ ABOVE = (
     f'<p class="lv-caption">Example: {escape(examples.SITTER)}, made to look like '
     f"{escape(examples.TARGETS[0])} to recognisers.</p>"
 )
+ODD = "The seed, the rate or the quality is no number: choose them again under “Stricter test, file format, seed”."
 NO_FACE = "There is no face to protect yet: put in a photo, or click two opposite corners of the face in it."
 
 
@@ -100,6 +101,10 @@ class RunEvents:
             raise PanelError(problem)
         if "message" in METHODS[method].needs:
             registered(session.identities, given[view.identity], given[view.key])
+        try:
+            seed, far, quality = int(given[view.seed] or 0), float(given[view.far]), int(given[view.quality])
+        except (TypeError, ValueError, OverflowError):
+            raise JobError(ODD) from None
         params = self.controls.read(method, tuple(given[part] for part in self.controls.components))
         carries = "watermark" in METHODS[method].needs
         session.words = given[view.words] if carries else ""
@@ -112,10 +117,10 @@ class RunEvents:
             (*built_in, *(session.extras if takes_targets else ())),
             session.reference,
             panel,
-            seed=int(given[view.seed] or 0),
-            far=float(given[view.far]),
+            seed=seed,
+            far=far,
             format=given[view.format],
-            quality=int(given[view.quality]),
+            quality=quality,
             identity=given[view.identity],
             key=given[view.key],
             identities=session.identities,

@@ -77,6 +77,8 @@ def photos(view: View, photos: PhotoEvents, controls: Controls) -> None:
     view.ways.click(photos.try_portrait, None, everything, **LOOKS)
     view.photo.select(photos.click, None, everything, **LOOKS)
     view.box.click(photos.draw_box, None, everything, **LIGHT)
+    view.face.input(photos.choose_face, view.face, everything, **LAST)
+    view.edges.submit(photos.type_box, view.edges, everything, **LOOKS)
     view.extra.upload(photos.take_targets, view.extra, everything, show_progress_on=[view.extra_line], **loading)
     view.extra_clear.click(photos.drop_targets, None, everything, **LIGHT)
     view.reference.upload(
