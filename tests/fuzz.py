@@ -81,7 +81,17 @@ def through(data: bytes) -> None:
 def seeds() -> list[bytes]:
     """What each door lets in: a start for the fuzzer."""
     picture = Image.new("RGB", (70, 66), (200, 150, 120))
-    event = json.dumps({"data": [{"path": "photo.png"}, ["Grace Hopper"], None, "tip-im", {"steps": 3}]}).encode()
+    event = json.dumps(
+        {
+            "data": [
+                {"path": "photo.png", "meta": {"_type": "gradio.FileData"}},
+                ["Grace Hopper"],
+                None,
+                "tip-im",
+                {"steps": 3},
+            ]
+        }
+    ).encode()
     whole = io.BytesIO()
     with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as box:
         box.writestr("a.png", saved(picture, "PNG"))

@@ -19,8 +19,14 @@ from engines.checkpoints import REGISTRY
 ROOT = Path(__file__).resolve().parents[1]
 
 
+class Address(str):
+    """Where the app answers, and the number of its process."""
+
+    pid: int
+
+
 @contextmanager
-def serving(example: bool, log: Path | None = None, **settings: str) -> Iterator[str]:
+def serving(example: bool, log: Path | None = None, **settings: str) -> Iterator[Address]:
     """Its address, once it answers; its environment changed by `settings`; what it prints goes into `log`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -35,7 +41,8 @@ def serving(example: bool, log: Path | None = None, **settings: str) -> Iterator
     printed = log.open("wb") if log else subprocess.DEVNULL
     errors = subprocess.STDOUT if log else None
     server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=printed, stderr=errors)
-    url = f"http://127.0.0.1:{port}"
+    url = Address(f"http://127.0.0.1:{port}")
+    url.pid = server.pid
     try:
         for _ in range(240):
             try:

@@ -19,12 +19,12 @@ from starlette.testclient import TestClient
 from app import gallery
 from app.demo import api_page
 from app.demo.asked import Asked
-from app.demo.calls import NO_LIST, fault
+from app.demo.calls import FEW, META, NO_LIST, fault
 from app.demo.wishes import CHECKS, LONGEST, ids, read
 from engines.checkpoints import registry
 from engines.params import ParamError
 
-PHOTO = {"path": "photo.png"}
+PHOTO = {"path": "photo.png", "meta": META}
 FOR_A_PHOTO = {"compare": {"photos": [PHOTO]}, "methods": {}, "models": {}, "claims": {}, "identities": {}}
 CALL, NAMED = "/gradio_api/call/", "/gradio_api/call/v2/"
 
@@ -39,6 +39,7 @@ WRONG = [
     ("protect", {"photo": None}, "There is no photo"),
     ("protect", {"photo": "/etc/passwd"}, "`photo` must be a file"),
     ("protect", {"photo": {"url": "http://x/y.png"}}, "`photo` must be a file"),
+    ("protect", {"reference": {"path": "x"}}, "must say that it is a file: send {"),
     ("protect", {"reference": 7}, "`reference` must be a file"),
     ("protect", {"target_photos": [PHOTO, "x.png"]}, "`target_photos` must be a file"),
     ("protect", {"method": "../../etc/passwd"}, "no method called '../../etc/passwd'"),
@@ -128,7 +129,15 @@ def test_what_is_left_out_or_null_has_its_usual_value():
     assert asked("protect", seed=None, far=None, method=None, params=None, judges=None, target_photos=[]) is None
     assert asked("compare") is None and asked("compare", entries='["pgd:Balanced"]', targets=[], seed=7) is None
     assert asked("compare", entries=[{"method": "pgd", "params": {"steps": 2}}, "tip-im:Balanced"]) is None
-    assert fault(f"{CALL}protect", {"data": [PHOTO, [gallery.HOPPER], None, "tip-im", {"steps": 3}]}, {}) is None
+    whole = [PHOTO, "key", None, None]
+    assert fault(f"{CALL}reveal", {"data": whole}, {}) is None
+
+
+def test_of_a_plain_list_no_value_is_left_out():
+    """Gradio would end with an error of its own, and write the file's name into the log."""
+    said = fault(f"{CALL}reveal", {"data": [PHOTO]}, registry())
+    assert said == FEW.format(4, "reveal", "reveal") and "/call/v2/reveal" in said
+    assert "nosuch" in fault(f"{CALL}reveal", {"data": [PHOTO, "", "", "nosuch"]}, registry())
 
 
 @pytest.mark.parametrize("event", [{}, [], 7, None, {"data": None}, {"data": {}}, {"data": [PHOTO] * 50}])
@@ -153,11 +162,11 @@ def test_a_wrong_wish_is_400_and_a_right_one_passes(tmp_path):
     routes = [Route("/{path:path}", echo, methods=["POST"])]
     guard = Middleware(Asked, root=tmp_path, fault=lambda path, event: fault(path, event, registry()))
     client = TestClient(Starlette(routes=routes, middleware=[guard]))
-    photo = {"path": str(tmp_path / "photo.png")}
+    photo = {"path": str(tmp_path / "photo.png"), "meta": META}
     wrong = client.post(f"{CALL}reveal", json={"data": [photo, "key", "", "nosuch"]})
     assert wrong.status_code == 400 and "no method called 'nosuch'" in wrong.json()["detail"]
-    right = client.post(f"{CALL}reveal", json={"data": [photo]})
-    assert right.status_code == 200 and json.loads(right.content) == {"data": [photo]}
+    right = client.post(f"{CALL}reveal", json={"data": [photo, "key", "", None]})
+    assert right.status_code == 200 and json.loads(right.content) == {"data": [photo, "key", "", None]}
 
 
 ANY = st.recursive(

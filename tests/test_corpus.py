@@ -6,20 +6,22 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-import gradio as gr
+import httpx
 import pytest
+from serving import serving
 
+from app import gallery
 from app import photo as photos
 from app.__main__ import main
-from app.demo.api import Api
-from app.demo.session import Desk
+from app.demo.calls import META
 from app.photo import PhotoError
 from app.study.errors import StudyError
 from app.study.incoming import Incoming
 from app.study.stimuli import prepare
-from tests.corpus import corpus
+from tests.corpus import corpus, largest
 from tests.test_demo import VISITOR, put, tab  # noqa: F401  (tab is a fixture)
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,15 +65,41 @@ def test_on_the_page(files, tab, tmp_path):  # noqa: F811
     assert not list(tmp_path.glob("photo*")), "the upload is gone"
 
 
-def test_by_the_api(files, runtime, tmp_path):
-    api = Api(runtime, Desk(tmp_path / "desk"))
-    for name, data in files.items():
-        try:
-            found = api.reveal(put(tmp_path, data), request=VISITOR)
-        except gr.Error as error:
-            one_sentence(str(error.message))
-        else:
-            assert decodes(data) and json.dumps(found), name
+def peak(pid: int) -> int:
+    """The most memory that a process ever had, in bytes."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return 1024 * int(found[1])
+
+
+def asked_over_http(client: httpx.Client, name: str, data: bytes) -> str:
+    """What a program is told that uploads a file and asks who is in it: a sentence, or the answer's JSON."""
+    sent = client.post("/gradio_api/upload", files={"files": (f"{name[:40]}.png", data)})
+    if sent.status_code != 200:
+        return sent.json()["detail"] if sent.text.startswith("{") else sent.text
+    call = client.post("/gradio_api/call/v2/reveal", json={"photo": {"path": sent.json()[0], "meta": META}})
+    if call.status_code != 200:
+        return call.json()["detail"]
+    told = client.get(f"/gradio_api/call/v2/reveal/{call.json()['event_id']}").text
+    kind, found = re.search(r"event: (complete|error)\ndata: (.*)", told).groups()
+    return found if kind == "complete" else str(json.loads(found).get("error", found))
+
+
+def test_by_the_api(files):
+    """Over HTTP, as a program sends them: every third, and the largest that a decoder takes; 20 s, 1.5 GB at most."""
+    slowest = 0.0
+    with serving(example=False) as address, httpx.Client(base_url=str(address), timeout=60) as client:
+        asked_over_http(client, "warm-up", gallery.portrait(gallery.COLLINS))
+        before = peak(address.pid)
+        for name, data in [*list(files.items())[::3], *largest().items()]:
+            start = time.monotonic()
+            told = asked_over_http(client, name, data)
+            slowest = max(slowest, time.monotonic() - start)
+            if told.startswith("["):
+                assert decodes(data) and "on our side" not in told, name
+            else:
+                one_sentence(told)
+        grown = peak(address.pid) - before
+    assert slowest < 20 and grown < 1.5e9, (slowest, grown)
 
 
 def test_on_the_command_line(files, tmp_path, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import Any
 
@@ -14,6 +15,8 @@ NAMED = re.compile(r"^(?:/gradio_api)?/(?:call|run|api)/(v2/)?(\w+)/?$")
 LISTS = {"target_photos", "photos"}
 FILES = {"photo", "reference", "watermark", "original", "protected", "against", *LISTS}
 PLAIN = {"str": "text", "float": "number", "list[str]": "list of texts", "Any": "object or JSON text"}
+FEW = "Send a value for each of the {} parameters of /{}, in order; or name some of them at /call/v2/{}."
+META = {"_type": "gradio.FileData"}  # how Gradio wants a file marked
 NO_LIST = "Send the values as a list called `data`, in the order of the endpoint's parameters."
 
 
@@ -22,20 +25,21 @@ def fault(path: str, event: Any, cards: Cards) -> str | None:
     found = NAMED.match(path)
     if found is None or found[2] not in CHECKS:
         return None
-    names = _names(found[2])
+    names, few = _names(found[2]), False
     if not found[1]:
         event = event.get("data") if isinstance(event, dict) else None
         if not isinstance(event, list) or len(event) > len(names):
             return NO_LIST
-        event = dict(zip(names, event, strict=False))
+        few, event = len(event) < len(names), dict(zip(names, event, strict=False))
     if not isinstance(event, dict):
         return NO_LIST
     if strange := next((name for name in event if name not in names), None):
         return f"There is no parameter {strange!r}: choose from {', '.join(names)}."
     try:
-        return _files(names, event) or check(found[2], event, cards)
+        wrong = _files(names, event) or check(found[2], event, cards)
     except Exception as error:
         return sentence(error)
+    return wrong or (FEW.format(len(names), found[2], found[2]) if few else None)
 
 
 def _names(endpoint: str) -> dict[str, bool]:
@@ -54,6 +58,8 @@ def _files(names: dict[str, bool], given: dict[str, Any]) -> str | None:
         for one in value if isinstance(value, list) else [value]:
             if one is not None and not (isinstance(one, dict) and one.get("path")):
                 return f"`{name}` must be a file: upload it first, and send what the upload returns."
+            if one is not None and one.get("meta") != META:
+                return f'`{name}` must say that it is a file: send {{"path": ..., "meta": {json.dumps(META)}}}.'
     return None
 
 
