@@ -22,6 +22,7 @@ from app.study.stimuli import prepare, with_anchors
 from app.study.store import Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser tests.")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed.")
 
 from tests.chromium import ARGS, CHROMIUM, MINUTE, needed  # noqa: E402
 
@@ -65,12 +66,17 @@ def store(home):
     found.close_database()
 
 
+def made(store, **changes) -> str:
+    """A study that is open."""
+    found = store.create({**DESIGN, **changes})
+    store.add(found.id, with_anchors(map(prepare, pictures())))
+    store.open(found.id)
+    return found.id
+
+
 @pytest.fixture(scope="module")
 def study(store) -> str:
-    made = store.create(DESIGN)
-    store.add(made.id, with_anchors(map(prepare, pictures())))
-    store.open(made.id)
-    return made.id
+    return made(store)
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +123,19 @@ def opened(browser, address: str, width: int = 1280):
     return page
 
 
+def serious(page) -> list[str]:
+    """What axe-core calls serious or critical."""
+    found = axe.Axe().run(page).response
+    assert len(found["passes"]) > 10, "axe has looked"
+    bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
+    return [f"{one['id']}: {node['html'][:200]}" for one in bad for node in one["nodes"]]
+
+
 def begin(browser, url: str, study: str, width: int):
     """Consent and start; the page and the rater's code."""
     page = opened(browser, f"{url}/?study={study}", width)
+    page.get_by_role("button", name="Start").wait_for()
+    assert not serious(page)
     assert page.get_by_role("button", name="Start").is_disabled()
     page.get_by_text("I have read this and agree").click()
     page.get_by_role("button", name="Start").click()
@@ -189,6 +205,79 @@ def withdraw(browser, url: str, study: str, code: str) -> None:
     page.get_by_role("button", name="Delete my answers").click()
     page.get_by_role("button", name="Yes, delete them").click()
     page.wait_for_selector("text=Your 4 answers have been deleted")
+
+
+def focused(page) -> str:
+    """The words of what has the focus, inside the trial's own tree, too."""
+    return page.evaluate("""() => {
+        let at = document.activeElement;
+        while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+        return at?.innerText || at?.getAttribute("aria-label") || "";
+    }""")
+
+
+def tab_to(page, words: str) -> None:
+    for _ in range(40):
+        if focused(page).startswith(words):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{words} is not reached by Tab")
+
+
+def test_keys_press_the_button_that_has_the_focus_and_answer_nothing_else(browser, url, store):
+    """Space means "No difference" in general; on the button "Left" it means that."""
+    own = made(store, training=0, catch=0, repeats=0)
+    page, _ = begin(browser, url, own, 1280)
+
+    def space_on_left(page) -> None:
+        tab_to(page, "Left")
+        page.keyboard.press("Space")
+
+    answer(page, space_on_left)
+    answer(page, lambda page: page.keyboard.press("Space"))
+    assert list(votes.votes(store, own)["answer"]) == ["first", "tie"]
+    assert not serious(page)
+
+
+def drag(page, a: float, b: float) -> None:
+    """A box over the picture between two shares of its sides, by the mouse."""
+    box = page.locator(".layer").bounding_box()
+    page.mouse.move(box["x"] + a * box["width"], box["y"] + a * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + b * box["width"], box["y"] + b * box["height"], steps=4)
+    page.mouse.up()
+
+
+def test_boxes_are_drawn_by_mouse_and_keys_and_say_what_they_are(browser, url, store):
+    own = made(store, protocol="artefacts", training=0, catch=0, repeats=0, tie=False)
+    page, _ = begin(browser, url, own, 390)
+    page.wait_for_function("() => !document.querySelector('.answer:disabled')")
+    page.get_by_role("button", name="Next").click()
+    page.wait_for_selector("text=Draw at least one box")
+    drag(page, 0.2, 0.5)
+    tab_to(page, "Add a box")
+    page.keyboard.press("Enter")
+    assert page.locator(".boxes li").count() == 2 and focused(page).startswith("2")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Next").click()
+    page.wait_for_selector("text=Say of each box what it is")
+    page.get_by_label("What is wrong in box 1").select_option("Skin")
+    page.get_by_label("What is wrong in box 2").select_option("Hair")
+    page.keyboard.press("Escape")
+    tab_to(page, "Add a box")
+    page.keyboard.press("Enter")
+    tab_to(page, "Remove this box")
+    page.keyboard.press("Enter")
+    assert page.locator(".boxes li").count() == 2, "the third is gone, and nothing was sent"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not serious(page)
+    answer(page, lambda page: page.get_by_role("button", name="Next").click())
+    one, two = votes.votes(store, own)["answer"][0]
+    assert (one["label"], two["label"]) == ("Skin", "Hair")
+    assert [one[edge] for edge in ("x0", "y0", "x1", "y1")] == pytest.approx([0.2, 0.2, 0.5, 0.5], abs=0.02)
+    assert [two[edge] for edge in ("x0", "y0", "x1", "y1")] == pytest.approx([0.42, 0.4, 0.62, 0.62], abs=1e-6)
 
 
 def test_the_example_is_open_to_all_and_the_rest_needs_the_token(browser, url):

@@ -47,6 +47,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   root.append(pictures, answers, note);
 
   const boxes = [];
+  // Two pictures get the same room, whatever their shapes: neither may look the more important.
+  const ratio = Math.max(...data.pictures.map((picture) => picture.width / picture.height));
   const images = data.pictures.map((picture) => {
     const frame = part("figure", "frame");
     const image = part("img");
@@ -58,8 +60,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     frame.append(view);
     if (picture.name) frame.append(part("figcaption", "", picture.name));
     pictures.append(frame);
-    image.style.aspectRatio = picture.width + " / " + picture.height;
-    if (data.boxes) drawn(frame, view);
+    image.style.aspectRatio = ratio;
+    if (data.boxes) marking(data.boxes, boxes, { part, frame, view, may: () => began !== null && !sent });
     return image;
   });
 
@@ -84,9 +86,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
       screen_width: window.screen.width,
       screen_height: window.screen.height,
     };
-    if (data.boxes && value !== "none" && !boxes.length) {
+    if (data.boxes && value !== "none" && !(boxes.length && boxes.every((box) => box.kept.label))) {
       sent = null;
-      note.textContent = data.boxes.empty;
+      note.textContent = boxes.length ? data.boxes.unnamed : data.boxes.empty;
       return;
     }
     for (const button of buttons) button.disabled = true;
@@ -126,70 +128,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
     });
   }
 
-  function drawn(frame, view) {
-    const layer = part("div", "layer");
-    layer.setAttribute("aria-hidden", "true");
-    view.append(layer);
-    let start = null;
-    const at = (event) => {
-      const box = layer.getBoundingClientRect();
-      const inside = (v) => Math.min(1, Math.max(0, v));
-      return [inside((event.clientX - box.left) / box.width), inside((event.clientY - box.top) / box.height)];
-    };
-    const place = (node, a, b) => {
-      const [x0, x1] = [Math.min(a[0], b[0]), Math.max(a[0], b[0])];
-      const [y0, y1] = [Math.min(a[1], b[1]), Math.max(a[1], b[1])];
-      Object.assign(node.style, {
-        left: 100 * x0 + "%",
-        top: 100 * y0 + "%",
-        width: 100 * (x1 - x0) + "%",
-        height: 100 * (y1 - y0) + "%",
-      });
-      return { x0, y0, x1, y1 };
-    };
-    layer.onpointerdown = (event) => {
-      if (began === null || sent) return;
-      layer.setPointerCapture(event.pointerId);
-      start = { from: at(event), node: part("div", "box") };
-      layer.append(start.node);
-      event.preventDefault();
-    };
-    layer.onpointermove = (event) => {
-      if (start) place(start.node, start.from, at(event));
-    };
-    layer.onpointerup = (event) => {
-      if (!start) return;
-      const kept = place(start.node, start.from, at(event));
-      if (kept.x1 - kept.x0 < 0.02 || kept.y1 - kept.y0 < 0.02) start.node.remove();
-      else boxes.push({ node: start.node, kept: { ...kept, label: data.boxes.labels[0] } });
-      start = null;
-      listed();
-    };
-    const list = part("ul", "boxes");
-    frame.append(list);
-    function listed() {
-      list.replaceChildren(
-        ...boxes.map((box, i) => {
-          const row = part("li");
-          box.node.dataset.number = i + 1;
-          const label = part("select");
-          label.setAttribute("aria-label", data.boxes.what + " " + (i + 1));
-          for (const name of data.boxes.labels) label.append(new Option(name, name, false, name === box.kept.label));
-          label.onchange = () => (box.kept.label = label.value);
-          const gone = part("button", "gone", data.boxes.remove);
-          gone.type = "button";
-          gone.onclick = () => {
-            box.node.remove();
-            boxes.splice(boxes.indexOf(box), 1);
-            listed();
-          };
-          row.append(part("b", "", String(i + 1)), label, gone);
-          return row;
-        }),
-      );
-    }
-  }
-
   root.again = (refused) => {
     root.refused = refused;
     timers.forEach(clearTimeout);
@@ -200,7 +138,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   const pressed = (event) => {
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (/^(input|select|textarea)$/i.test((event.composedPath()[0] || {}).tagName || "")) return;
+    const at = event.composedPath()[0];
+    if (/^(input|select|textarea)$/i.test(at?.tagName || "")) return;
+    // A button that has the focus is pressed by these keys, and nothing else is answered by them.
+    if (/^( |Enter)$/.test(event.key) && at?.closest?.("button, summary, a, [role=button]")) return;
     const found = data.answers.find((answer) => answer.keys.includes(event.key));
     if (!found) return;
     event.preventDefault();
