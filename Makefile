@@ -19,8 +19,9 @@ $(VENV)/.ready: $(VENV)/.run requirements-dev.txt
 	$(BIN)/python -m pip install -q -r requirements-dev.txt
 	touch $@
 
+# The page links to the workbench of `make workbench`.
 demo: $(VENV)/.run
-	$(BIN)/python app.py
+	LARVATUS_WORKBENCH=$${LARVATUS_WORKBENCH-http://127.0.0.1:8501} $(BIN)/python app.py
 
 workbench: $(VENV)/.run
 	$(BIN)/python -m streamlit run pages/workbench.py
@@ -30,6 +31,9 @@ test: $(VENV)/.ready
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	  (apt-get update -qq && apt-get install -y -qq chromium) >/dev/null 2>&1 || \
 	  echo "Chromium could not be installed: the browser tests will be skipped."
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || \
+	  (apt-get update -qq && apt-get install -y -qq postgresql) >/dev/null 2>&1 || \
+	  echo "PostgreSQL could not be installed: its tests will be skipped."
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready

@@ -19,7 +19,8 @@ from app.protect_command import default_targets
 from app.report import Result
 from app.runtime import Runtime
 from app.scoring import JobError, Person, find_person
-from app.study.incoming import Incoming
+from app.study.errors import StudyError
+from app.study.incoming import LONGEST_NAME, Incoming
 from app.to_study import measured
 from engines.checkpoints import CheckpointError
 from engines.method import MethodError
@@ -28,7 +29,7 @@ from engines.params import ParamError
 
 LONGEST = 768  # pixels a side: a rater's screen shows no more, and photos stay comparable
 MARK = "1" + "0" * 22 + "1"  # the identity that a watermark writes, told in the provenance
-REFUSED = (PhotoError, JobError, MethodError, ParamError, CheckpointError)
+REFUSED = (PhotoError, JobError, MethodError, ParamError, CheckpointError, StudyError)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def render(runtime: Runtime, sources: Sequence[tuple[str, bytes]], settings: Seq
     `sources` are names and files; the largest face of each is protected, in a copy of at most LONGEST pixels a side.
     """
     of, done = len(sources) * (1 + len(settings)), 0
-    for name, data in sources:
+    for called, data in sources:
+        name = "".join(c if c.isprintable() else " " for c in called).strip()[:LONGEST_NAME] or "photo"
         try:
             person = find_person(runtime, name, smaller(photos.load(data)))
         except REFUSED as error:

@@ -22,10 +22,11 @@ PICTURES = [
 ]
 
 
-def test_what_is_left_is_fetched_once_by_its_code_whatever_its_spelling():
+def test_what_is_left_is_fetched_by_its_code_whatever_its_spelling_until_it_is_dropped():
     code = inbox.leave(PICTURES)
     assert code not in str(list(inbox.folder().iterdir())), "the code itself is not kept"
-    assert inbox.fetch(code.lower().replace("-", " ")) == PICTURES
+    assert inbox.fetch(code.lower().replace("-", " ")) == inbox.fetch(code) == PICTURES
+    inbox.drop(code)
     with pytest.raises(StudyError, match="Nothing waits under this code"):
         inbox.fetch(code)
 
@@ -39,6 +40,15 @@ def test_what_waited_a_day_is_gone_and_a_full_inbox_says_so(monkeypatch):
         os.utime(path, (0, 0))
     inbox.leave(PICTURES)
     with pytest.raises(StudyError, match="Nothing waits"):
+        inbox.fetch(code)
+
+
+@pytest.mark.parametrize("harm", [lambda data: data[:50], lambda data: b"x", lambda data: b""])
+def test_what_was_damaged_is_a_sentence(harm):
+    code = inbox.leave(PICTURES)
+    (path,) = inbox.folder().glob("*.zip")
+    path.write_bytes(harm(path.read_bytes()))
+    with pytest.raises(StudyError, match="was damaged: send the result again"):
         inbox.fetch(code)
 
 

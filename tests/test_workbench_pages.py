@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.study import inbox, rehearsal
+from app import gallery
+from app.render import Step
+from app.study import formats, inbox, power, rehearsal, votes
+from app.study.errors import StudyError
 from app.study.incoming import Incoming
 from app.study.protocols import PROTOCOLS
 from app.study.store import Store
-from app.workbench import state
+from app.workbench import design_pictures, state
 
 PAGES = Path(__file__).resolve().parents[1] / "pages"
 TOKEN = "a-token-of-this-test"
@@ -85,7 +88,11 @@ def test_a_study_is_begun_changed_filled_opened_and_closed(store):
     (study,) = store.studies()
     assert "No pictures yet" in said(at)
     field(at.number_input, "Practice screens").set_value(1)
+    field(at.number_input, "Stop when every item").set_value(7)
+    field(at.checkbox, "Rate the deliberately bad").set_value(True)
     press(at, "Save")
+    press(at, "Save")
+    assert store.design(study.id).stopping.answers_per_item == 7 and store.design(study.id).rate_anchors
     assert store.design(study.id).training == 1 and store.design(study.id).title == "Which looks natural?"
     field(at.text_input, "Code").set_value("2222-2222-2222").run()
     assert "Nothing waits under this code" in said(press(at, "Fetch"))
@@ -104,6 +111,91 @@ def test_a_study_is_begun_changed_filled_opened_and_closed(store):
     assert store.study(study.id).state == "closed"
     press(at, "Open again")
     assert store.study(study.id).state == "open"
+
+
+def test_a_code_waits_on_where_its_pictures_are_not_taken(store, monkeypatch):
+    study = rehearsal.study(store, opened=False)
+    one = rehearsal.picture("ann", "", "reference")
+    code = inbox.leave([Incoming(one.png, "bob", role="test", condition="c")])
+    at = page("design")
+
+    def full(*given):
+        raise StudyError("The disk is full.")
+
+    monkeypatch.setattr(Store, "add", full)
+    field(at.text_input, "Code").set_value(code).run()
+    assert "The disk is full." in said(press(at, "Fetch")) and inbox.fetch(code)
+    monkeypatch.undo()
+    monkeypatch.setenv("LARVATUS_STUDIES", str(store.database.path.parent))
+    before = len(store.stimuli(study))
+    press(at, "Fetch")
+    assert len(store.stimuli(study)) == before + 1
+    with pytest.raises(StudyError, match="Nothing waits"):
+        inbox.fetch(code)
+    at.run()
+    assert "No unaltered photo (role reference) for bob" in " ".join(one.value for one in at.warning)
+
+
+def made_of(seen: list):
+    """As `render` makes them, without a network: a reference, and a picture for each setting."""
+
+    def render(runtime, sources, settings):
+        for name, _ in sources:
+            rows = [(None, Incoming(rehearsal.picture(name, "", "reference").png, name, role="reference"))]
+            for setting in settings:
+                seen.append(setting)
+                png = rehearsal.picture(name, str(setting.params), "test").png
+                rows.append((setting, Incoming(png, name, method=setting.method, parameters=dict(setting.params))))
+            for done, (_, picture) in enumerate(rows, 1):
+                yield Step(done, len(rows), name, picture)
+        yield Step(1, 1, "x", failed="x: No face found.")
+
+    return render
+
+
+def test_pictures_are_made_of_photos_methods_and_values_and_again_without_losing_any(store, monkeypatch):
+    study, seen = rehearsal.study(store, opened=False).strip(), []
+    press(at := page("design"), "Remove all pictures")
+    monkeypatch.setattr(design_pictures, "render", made_of(seen))
+    field(at.multiselect, "or built-in").set_value([gallery.COLLINS])
+    field(at.selectbox, "Vary a setting").set_value("tip-im").run()
+    field(at.selectbox, "Setting").set_value("gamma").run()
+    field(at.text_input, "Values").set_value("0, x").run()
+    assert "write them as 0, 1, 2" in said(at)
+    field(at.text_input, "Values").set_value("0, 99").run()
+    assert "99" not in [setting.params for setting in seen] and at.error
+    field(at.text_input, "Values").set_value("0, 1.5, 0").run()
+    press(at, "Make the pictures")
+    assert [setting.params for setting in seen] == [{"gamma": 0.0}, {"gamma": 1.5}]
+    assert "No face found" in " ".join(one.value for one in at.warning)
+    made = store.stimuli(study)
+    assert sum(one.role == "test" for one in made) == 2 and any(one.role == "anchor" for one in made)
+    field(at.text_input, "Values").set_value("1.5, 3").run()
+    press(at, "Make the pictures")
+    assert sum(one.role == "test" for one in store.stimuli(study)) == 3, "the new one beside those that were there"
+
+
+def test_a_full_study_says_so_and_who_withdrew(store):
+    study = rehearsal.study(store, stopping={"raters": 2})
+    answered(store, study, 1)
+    enrolled = store.enrol(study, store.design(study).consent_version)
+    store.withdraw(enrolled.code)
+    at = page("design")
+    assert "Withdrawn" in [metric.label for metric in at.metric] and "stopping rule" not in said(at)
+    answered(store, study, 1)
+    assert "The stopping rule is met (raters)" in said(page("design"))
+
+
+def test_power_goes_both_ways(store):
+    rehearsal.study(store, protocol="pairs")
+    at = page("design")
+    field(at.number_input, "Raters that you have").set_value(30)
+    field(at.number_input, "Answers from each").set_value(8)
+    field(at.number_input, "Share to find").set_value(70.0).run()
+    expected = power.detectable_share(30, 8, 0.5), power.raters_for_share(0.7, 8, 0.5)
+    assert f"240 answers would just find {expected[0]:.1%}" in said(at) and f"takes {expected[1]} raters" in said(at)
+    field(at.number_input, "Share to find").set_value(50.0).run()
+    assert f"just find {expected[0]:.1%}" in said(at), "one question that has no answer leaves the other"
 
 
 def test_pictures_can_be_removed_while_nothing_is_frozen(store):
@@ -141,8 +233,19 @@ def test_every_protocol_s_result_has_its_sections_and_both_exports(protocol, sto
     assert not at.exception and len(at.tabs) >= 4 and len(at.table) >= 1
     assert [one.label.split(" (")[0] for one in at.get("download_button")] == [
         "Download all data",
+        "Download the raters",
         "Download the report",
     ]
+
+
+def test_raters_for_payment_are_a_table_that_no_spreadsheet_runs(store):
+    study = rehearsal.study(store, protocol="acr")
+    ids = {"PROLIFIC_PID": "=cmd|' /C calc'!A0"}
+    store.enrol(study, store.design(study).consent_version, external=ids)
+    found = votes.raters(store, study)
+    told = formats.to_csv(found.astype(str), dict.fromkeys(found.columns, "str")).decode()
+    assert "\"'=cmd" in told and '"=cmd' not in told
+    assert "consent_version" in told.splitlines()[0] and len(told.splitlines()) == 2
 
 
 def test_what_was_marked_lies_over_the_pictures(store):

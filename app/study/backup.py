@@ -67,7 +67,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         database = Database()
         if database.path is None:
-            print(f"This database is in PostgreSQL. Run:\n{pg_dump_command(database, target)}")
+            told = "This database is in PostgreSQL, and nothing was copied. Run:"
+            print(f"{told}\n{pg_dump_command(database, target)}", file=sys.stderr)
+            return 1
         else:
             print(f"Copied to {backup(database, target)}")
     except StudyError as error:

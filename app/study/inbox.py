@@ -38,7 +38,7 @@ def _left(pictures: list[Incoming]) -> str:
         raise StudyError("The study workbench has too many results waiting: try again tomorrow.")
     code = new_code()
     about = [{name: value for name, value in asdict(one).items() if name != "data"} for one in pictures]
-    target = folder() / f"{code_hash(code)}.zip"
+    target = _place(code)
     part = target.with_suffix(".part")
     with zipfile.ZipFile(part, "w") as file:
         file.writestr("about.json", canonical(about))
@@ -50,17 +50,27 @@ def _left(pictures: list[Incoming]) -> str:
 
 
 def fetch(code: str) -> list[Incoming]:
-    """The pictures behind a code, which is used up. Raises StudyError for a code that nothing waits behind."""
+    """The pictures behind a code, which waits on until `drop`. Raises StudyError where nothing whole waits there."""
     _purge()
-    path = folder() / f"{code_hash(code)}.zip"
     try:
-        data = path.read_bytes()
-        path.unlink()
+        data = _place(code).read_bytes()
     except OSError:
         raise StudyError("Nothing waits under this code: send the result again, it is kept for a day.") from None
-    with zipfile.ZipFile(io.BytesIO(data)) as file:
-        about = json.loads(file.read("about.json"))
-        return [Incoming(file.read(f"{number}.picture"), **one) for number, one in enumerate(about)]
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            about = json.loads(file.read("about.json"))
+            return [Incoming(file.read(f"{number}.picture"), **one) for number, one in enumerate(about)]
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError):  # StudyError is one of ValueError
+        raise StudyError("What waits under this code was damaged: send the result again.") from None
+
+
+def drop(code: str) -> None:
+    """The pictures behind a code are in a study now: nothing waits there any more."""
+    _place(code).unlink(missing_ok=True)
+
+
+def _place(code: str) -> Path:
+    return folder() / f"{code_hash(code)}.zip"
 
 
 def _purge() -> int:

@@ -114,13 +114,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--answers", type=int, default=5000)
     parser.add_argument("--think", type=float, default=0.0, help="mean seconds on a screen; 0 is the hardest")
     parser.add_argument("--url", default="", help="a database to use; a temporary SQLite file if none is named")
+    parser.add_argument("--most", type=float, metavar="MS", help="end with 1 where an answer's median is longer")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         url = chosen.url or f"sqlite:///{folder}/load.sqlite"
         found = run(url, chosen.raters, chosen.answers, chosen.think)
     print(json.dumps({**found, "cores": os.cpu_count(), "load_average": round(os.getloadavg()[0], 1)}))
     clean = found["stored"] == found["expected"] and not (found["lost"] or found["doubled"] or found["unasked"])
-    return 0 if clean and not found["errors"] else 1
+    slow = chosen.most is not None and found["turn_ms"].get("median", 0.0) > chosen.most
+    return 0 if clean and not found["errors"] and not slow else 1
 
 
 if __name__ == "__main__":

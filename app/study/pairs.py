@@ -38,7 +38,8 @@ class Pairs:
     raters: int
     thurstone_r: float | None  # Pearson correlation of the two scales
     thurstone_same_order: bool | None
-    swap_votes: int | None  # votes whose change is enough to level the top two
+    swap: tuple[str, str] | None  # the best two conditions of role test, the better one first
+    swap_votes: int | None  # votes whose change is enough to level those two
     notes: tuple[str, ...] = ()
 
 
@@ -102,14 +103,13 @@ def pairs(
     if not connected(met):
         notes.append("Too few votes: some conditions never met, directly or through others, so there are no scores.")
         blank = Estimate(None, None, None, len(counted.raters), "no scores: the conditions never met")
-        estimates, second, swap_votes, r, same = [blank] * len(met), None, None, None, None
+        estimates, second, r, same, values = [blank] * len(met), None, None, None, np.zeros(len(met))
     else:
         estimates = _estimates(counted, wins, seed, resamples, level, notes)
         second = thurstone(wins)
         values = np.array([e.value for e in estimates], dtype=float)
         r, same = _check(values, second)
-        top = np.argsort(-values, kind="stable")
-        swap_votes = votes_to_swap(counted.whole.sum(axis=0), counted.ties.sum(axis=0), int(top[0]), int(top[1]))
+    swap, swap_votes = _swap(counted, values, stimuli) if second is not None else (None, None)
     rows = [
         PairScore(
             name, estimates[k], None if second is None else float(second[k]), float(wins[k].sum()), int(met[k].sum())
@@ -119,8 +119,18 @@ def pairs(
     rows.sort(key=lambda row: (-(row.score.value or 0.0), row.condition))
     matrix = tuple(tuple(float(cell) for cell in line) for line in wins)
     return Pairs(
-        tuple(rows), counted.names, matrix, number, ties, len(counted.raters), r, same, swap_votes, tuple(notes)
+        tuple(rows), counted.names, matrix, number, ties, len(counted.raters), r, same, swap, swap_votes, tuple(notes)
     )
+
+
+def _swap(counted: Wins, values: np.ndarray, stimuli: pd.DataFrame) -> tuple[tuple[str, str] | None, int | None]:
+    """The best two conditions of role test, as with MOS, and the votes whose change is enough to level them."""
+    tests = set(stimuli.loc[stimuli["role"] == "test", "condition"])
+    best = [int(k) for k in np.argsort(-values, kind="stable") if counted.names[k] in tests][:2]
+    if len(best) < 2:
+        return None, None
+    votes = votes_to_swap(counted.whole.sum(axis=0), counted.ties.sum(axis=0), *best)
+    return (counted.names[best[0]], counted.names[best[1]]), votes
 
 
 def _estimates(

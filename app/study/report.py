@@ -66,11 +66,14 @@ def _cells(values: Iterable[object], form: str, marked: tuple[int, ...]) -> str:
     return "".join(form.format(mark, escape(str(value))) for value, mark in zip(values, marks, strict=False))
 
 
-def html_report(analysis: Analysis, title: str, protocol_hash: str, offline: bool = False) -> str:
-    """The page as text. `offline` carries Plotly inside (about 5 MB); otherwise it comes from Plotly's CDN, with a
-    checksum. All text that comes from the study (title, conditions, labels, rater ids) is escaped."""
+def html_report(
+    analysis: Analysis, title: str, protocol_hash: str, offline: bool = False, more: Iterable[Section] = ()
+) -> str:
+    """The page as text, `more` sections at its end. `offline` carries Plotly inside (about 5 MB); otherwise it comes
+    from Plotly's CDN, with a checksum. All text that comes from the study (title, conditions, labels, rater ids) is
+    escaped."""
     banner = "Simulated raters: an example, and no evidence about people." if analysis.simulated else ""
-    return html_page(sections(analysis, protocol_hash), title, banner, offline)
+    return html_page((*sections(analysis, protocol_hash), *more), title, banner, offline)
 
 
 def html_page(parts: Iterable[Section], title: str, banner: str = "", offline: bool = False, style: str = "") -> str:

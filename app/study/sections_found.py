@@ -36,6 +36,13 @@ def _swap(second: str, top: str, votes: int | None, of: int) -> Words:
     return Words(f"{votes} of {of} answers would have to change for {second} to draw level with {top}.")
 
 
+def _enough(top: str, second: str, votes: int | None, of: int) -> Words:
+    """Of pairs the number is one that suffices: a cleverer choice of votes may need fewer."""
+    if votes is None:
+        return Words(f"No change of answers that was tried brings {second} level with {top}.")
+    return Words(f"{votes} of {of} answers, changed, are enough for {second} to draw level with {top}.")
+
+
 def pairs(analysis: Analysis) -> list[Section]:
     """Bradley-Terry scores, the win matrix, and how firm the order is."""
     found = analysis.pairs
@@ -53,9 +60,9 @@ def pairs(analysis: Analysis) -> list[Section]:
     if found.thurstone_same_order is not None:
         same = "the same order" if found.thurstone_same_order else "another order"
         close = "" if found.thurstone_r is None else f" (correlation {found.thurstone_r:.3f})"
-        top, second = found.conditions[0].condition, found.conditions[1].condition
         parts.append(Words(f"Thurstone Case V gives {same}{close}."))
-        parts.append(_swap(second, top, found.swap_votes, found.votes))
+    if found.swap is not None:
+        parts.append(_enough(*found.swap, found.swap_votes, found.votes))
     return [Section("Pairwise comparison", (*parts, *map(Words, found.notes)))]
 
 

@@ -12,7 +12,9 @@ from app.study.units import units
 
 
 def enough(session: Session, study: Study) -> str:
-    """Which stopping rule is met: its name, or ""."""
+    """Which stopping rule is met: its name, or "", as for a study that never opened."""
+    if study.state == "draft":
+        return ""
     rule = read_design(study.design).stopping
     if rule.raters is not None:
         count = session.exec(select(func.count()).select_from(Rater).where(Rater.study_id == study.id)).one()

@@ -61,6 +61,9 @@ def _asking(design: Design, frozen: bool) -> dict[str, Any]:
     found["include_reference"] = st.checkbox(
         "Hide the unaltered photo among the others (hidden reference)", design.include_reference, disabled=frozen
     )
+    found["rate_anchors"] = st.checkbox(
+        "Rate the deliberately bad versions (anchors), too", design.rate_anchors, disabled=frozen
+    )
     return found
 
 
@@ -99,6 +102,9 @@ def _people(design: Design, frozen: bool) -> dict[str, Any]:
                                             design.stopping.raters or 0, disabled=frozen)) or None,
             "answers": int(right.number_input("Stop after answers (0: no limit)", 0, 10_000_000,
                                               design.stopping.answers or 0, disabled=frozen)) or None,
+            "answers_per_item": int(left.number_input(
+                "Stop when every item has so many answers (0: no limit)", 0, 100_000,
+                design.stopping.answers_per_item or 0, disabled=frozen)) or None,
         },
         "demographics": _questions(design, frozen),
     }  # fmt: skip

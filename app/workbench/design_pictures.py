@@ -17,6 +17,7 @@ from app.study.model import Study
 from app.study.stimuli import import_zip, prepare, unseen, with_anchors
 from app.workbench.state import store
 from engines.methods import METHODS
+from engines.params import ParamError
 
 CONSENT = "Only use photos of people who agreed to be shown to raters."
 
@@ -48,6 +49,11 @@ def _listed(study: Study) -> None:
         return
     photos = len({row.photo for row in rows})
     st.write(f"**{len(rows)} pictures** of {photos} photo{'s' if photos > 1 else ''}.")
+    if bare := sorted({row.photo for row in rows} - {row.photo for row in rows if row.role == "reference"}):
+        st.warning(
+            f"No unaltered photo (role reference) for {', '.join(bare[:5])}{' and others' if len(bare) > 5 else ''}: "
+            "raters see no hidden reference there, and no DMOS and no anchors are had from it. Import it, too."
+        )
     with st.container(horizontal=True):
         for row in rows[:24]:
             st.image(store().picture(row.sha256), caption=f"{row.photo}: {row.condition}", width=150)
@@ -65,13 +71,36 @@ def _make(study: Study) -> None:
     built_in = st.multiselect("or built-in portraits", list(gallery.NAMES), help="Public domain.")
     presets = [f"{method.title}: {preset}" for method in METHODS.values() for preset in method.presets]
     asked = st.multiselect("Methods", presets)
+    varied = _varied()
     anchors = st.checkbox("Add anchors", True)
     st.caption(CONSENT)
-    if not st.button("Make the pictures", type="primary", disabled=not (asked and (files or built_in))):
+    ready = (asked or varied) and (files or built_in)
+    if not st.button("Make the pictures", type="primary", disabled=not ready):
         return
     sources = [(name, gallery.portrait(name)) for name in built_in]
     sources += [(file.name.rsplit(".", 1)[0], file.getvalue()) for file in files or ()]
-    _rendered(study, sources, [_setting(one) for one in asked], anchors)
+    _rendered(study, sources, [*map(_setting, asked), *varied], anchors)
+
+
+def _varied() -> list[Setting]:
+    """One setting of one method at several values, all others as usual: what a recommended value is read from."""
+    left, middle, right = st.columns(3)
+    id = left.selectbox("Vary a setting of", list(METHODS), format_func=lambda id: METHODS[id].title)
+    knobs = {knob.name: knob for knob in METHODS[id].Params.knobs() if knob.kind in (int, float)}
+    titles = {name: f"{knob.label} {knob.symbol}" for name, knob in knobs.items()}
+    name = middle.selectbox("Setting", list(knobs), format_func=titles.__getitem__)
+    written = right.text_input("Values, comma separated", placeholder="0, 1, 2", disabled=not knobs)
+    if not (knobs and written.strip()):
+        return []
+    try:
+        values = [knobs[name].kind(part) for part in written.split(",")]
+        for value in values:
+            METHODS[id].Params.read({name: value})
+    except ValueError as error:  # ParamError is one, too
+        fault = str(error) if isinstance(error, ParamError) else "The values are no numbers: write them as 0, 1, 2."
+        st.error(fault)
+        return []
+    return [Setting(id, {name: value}) for value in dict.fromkeys(values)]
 
 
 def _setting(asked: str) -> Setting:
@@ -85,21 +114,25 @@ def _rendered(study: Study, sources: list[tuple[str, bytes]], settings: list[Set
     for step in render(runtime(), sources, settings):
         bar.progress(step.done / step.of, f"{step.done} of {step.of}: {step.words}")
         if step.made is not None:
-            made.append(prepare(step.made))
+            made.append(prepare(step.made))  # our own file: nothing in it can be refused
         if step.failed:
             failed.append(step.failed)
-    _added(study, made, anchors)
+    whole = _added(study, made, anchors)
     for words in failed:
         st.warning(words)
-    if not failed:
+    if whole and not failed:
         st.rerun()
 
 
-def _added(study: Study, made: Iterable[Prepared], anchors: bool) -> None:
+def _added(study: Study, made: Iterable[Prepared], anchors: bool) -> bool:
+    """Put in what is not there yet; whether that went well."""
     try:
-        store().add(study.id, with_anchors(made, tuple(ANCHORS) if anchors else ()))
+        fresh = unseen(made, store().stimuli(study.id))
+        store().add(study.id, with_anchors(fresh, tuple(ANCHORS) if anchors else ()))
     except StudyError as error:
         st.error(str(error))
+        return False
+    return True
 
 
 def _sent(study: Study) -> None:
@@ -109,9 +142,13 @@ def _sent(study: Study) -> None:
     if not st.button("Fetch", disabled=not code):
         return
     try:
-        _added(study, unseen(map(prepare, inbox.fetch(code)), store().stimuli(study.id)), anchors)
+        waiting = [prepare(one) for one in inbox.fetch(code)]
     except StudyError as error:
         st.error(str(error))
+        return
+    if _added(study, waiting, anchors):
+        inbox.drop(code)
+        st.rerun()
 
 
 def _import(study: Study) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
@@ -16,15 +18,19 @@ from app.workbench.state import store
 def show(study: Study, design: Design) -> None:
     """A calculator for the protocol's kind of answer, and the plan's balance."""
     st.write("From the smallest effect that you would not want to miss to how many raters and answers it takes.")
+    chance = design.rules.chance
     try:
         if not design.rules.choices:
             _margin()
-        elif design.rules.chance is None:
+        elif chance is None:
             _means()
         else:
-            _shares(design.rules.chance)
+            _shares(chance)
     except StudyError as error:
         st.info(str(error))
+    if design.rules.choices:
+        st.write("**The other way round**: from the raters and answers that you can have.")
+        _means_back() if chance is None else _shares_back(chance)
     _balance(study, design)
 
 
@@ -41,8 +47,19 @@ def _shares(chance: float) -> None:
         f"**{trials} answers from each of {raters} raters** on a comparison find {share:.0%} against {chance:.0%} "
         f"with a power of {reached:.0%} (exact binomial test, two-sided, 5 %)."
     )
-    least = power.detectable_share(raters, trials, chance, rho)
-    st.write(f"The other way round: these {raters * trials:,} answers would just find {least:.1%}.")
+
+
+def _shares_back(chance: float) -> None:
+    left, middle, right = st.columns(3)
+    raters = int(left.number_input("Raters that you have", 1, 10_000, 24))
+    trials = int(middle.number_input("Answers from each, on a comparison", 1, 10_000, 10))
+    share = right.number_input("Share to find (%)", 0.0, 100.0, 65.0, key="share back") / 100
+    every = f"{raters * trials:,} answers"
+    _said(lambda: f"{every} would just find {power.detectable_share(raters, trials, chance):.1%}.")
+    _said(
+        lambda: f"For {share:.0%} with {trials} answers each it takes "
+        f"{power.raters_for_share(share, trials, chance)} raters."
+    )
 
 
 def _means() -> None:
@@ -56,8 +73,26 @@ def _means() -> None:
         f"**{trials} scores for each condition from each of {raters} raters** find a difference of {difference:g} "
         f"with a power of {reached:.0%} (paired t-test over raters, two-sided, 5 %)."
     )
-    least = power.detectable_difference(raters, trials, sigma=sigma)
-    st.write(f"The other way round: these would just find {least:.2f} points.")
+
+
+def _means_back() -> None:
+    left, middle, right = st.columns(3)
+    raters = int(left.number_input("Raters that you have", 2, 10_000, 24))
+    trials = int(middle.number_input("Scores from each, for a condition", 1, 10_000, 4))
+    difference = right.number_input("Difference to find (points)", 0.05, 4.0, 0.5, 0.05, key="difference back")
+    _said(lambda: f"{raters} raters would just find {power.detectable_difference(raters, trials):.2f} points.")
+    _said(
+        lambda: f"For {difference:g} points with {trials} scores each it takes "
+        f"{power.raters_for_difference(difference, trials)} raters."
+    )
+
+
+def _said(words: Callable[[], str]) -> None:
+    """What a calculation says, or why it cannot."""
+    try:
+        st.write(words())
+    except StudyError as error:
+        st.info(str(error))
 
 
 def _margin() -> None:

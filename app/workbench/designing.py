@@ -15,6 +15,7 @@ from app.workbench.researcher import require
 from app.workbench.state import address, said, show_said, store
 
 NEW = "A new study"
+MET = {"raters": "raters", "answers": "answers", "answers_per_item": "answers for each item"}
 
 
 def page() -> None:
@@ -81,6 +82,11 @@ def _state(study: Study, design: Design) -> None:
         st.metric("Raters", found.raters, width="content")
         st.metric("Finished", found.finished, width="content")
         st.metric("Answers", found.answers, width="content")
+        if found.withdrawn_raters:
+            gone = f"{found.withdrawn_raters} ({found.withdrawn_answers} answers)"
+            st.metric("Withdrawn", gone, width="content")
+    if found.enough:
+        st.info(f"The stopping rule is met ({MET[found.enough]}): no new rater is let in.")
     if study.protocol_hash:
         st.caption(f"Protocol frozen {study.opened_at}, SHA-256 `{study.protocol_hash}`")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from app.study import export, figures, votes
+from app.study import export, figures, formats, votes
 from app.study.analysis import Analysis, analyse
 from app.study.blocks import Figure, Section, Table, Words
 from app.study.errors import StudyError
@@ -31,7 +31,7 @@ class Source:
     stimuli: pd.DataFrame
     frozen: str = ""
     protocol_hash: str = ""
-    has_pictures: bool = False  # in the store: an export has none
+    id: str = ""  # in the store, with its pictures and raters: an export has none
 
 
 def page() -> None:
@@ -65,7 +65,7 @@ def _chosen() -> Source | None:
 
 def _from_store(study) -> Source:  # type: ignore[no-untyped-def]
     tables = votes.votes(store(), study.id), votes.stimuli(store(), study.id)
-    return Source(study.title, *tables, study.frozen or "", study.protocol_hash or "", True)
+    return Source(study.title, *tables, study.frozen or "", study.protocol_hash or "", study.id)
 
 
 def _from_file() -> Source | None:
@@ -126,7 +126,7 @@ def _exclusions(analysis: Analysis) -> tuple[str, ...]:
 
 def _on_pictures(source: Source, found: Analysis) -> tuple[Section, ...]:
     """What was marked, over the pictures themselves: the most marked ones."""
-    if found.artefacts is None or not source.has_pictures:
+    if found.artefacts is None or not source.id:
         return ()
     rows = {row.stimulus: row for row in source.stimuli.itertuples()}
     maps = sorted(found.artefacts.stimuli, key=lambda one: -max(max(row) for row in one.share))[:MOST_MAPS]
@@ -157,5 +157,24 @@ def _exports(source: Source, analysis: Analysis) -> None:
     left.download_button(
         "Download all data (CSV, Parquet, JSON)", _packed(source), f"larvatus-{name}.zip", "application/zip"
     )
-    page = html_report(analysis, source.title, source.protocol_hash)
+    parts = (_withdrawn(source), *_on_pictures(source, analysis))
+    page = html_report(analysis, source.title, source.protocol_hash, offline=True, more=parts)
     right.download_button("Download the report (HTML)", page, f"larvatus-{name}.html", "text/html")
+    if source.id:
+        found = votes.raters(store(), source.id)
+        left.download_button(
+            "Download the raters (CSV, with Prolific's ids: for payment, not for publication)",
+            formats.to_csv(found.astype(str), dict.fromkeys(found.columns, "str")),
+            f"larvatus-{name}-raters.csv",
+            "text/csv",
+        )
+
+
+def _withdrawn(source: Source) -> Section:
+    """How many asked for their answers to be deleted; an export does not know."""
+    if not source.id:
+        return Section("Withdrawals", (Words("Not known: this result was read from an export."),))
+    found = store().progress(source.id)
+    said = f"{found.withdrawn_raters} raters withdrew, and {found.withdrawn_answers} answers were deleted."
+    return Section("Withdrawals", (Words(said),))
+
