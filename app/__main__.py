@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from app import bench, forge_command, protect_command, reveal_command, targets_command, weights
+from app.errors import sentence
+from engines.hub_errors import FULL
 
 COMMANDS = (protect_command, reveal_command, forge_command, targets_command, weights, bench)
 
@@ -41,8 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser().parse_args(arguments)
     try:
         found = args.func(args)
-    except (ValueError, OSError) as error:
-        print(f"larvatus: {error}", file=sys.stderr)
+    except Exception as error:
+        print(f"larvatus: {_said(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("larvatus: stopped; nothing was written.", file=sys.stderr)
@@ -52,6 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # who reads, such as `head`, has seen enough; nor may the exit's own flush complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _said(error: Exception) -> str:
+    """A mistake of the person by its own words; a full disk, full memory and what nobody foresaw by ours."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "The disk is full, so nothing was written: make room, and run it again."
+    return str(error) if isinstance(error, ValueError | OSError) else sentence(error)
 
 
 def as_text(found: dict[str, Any]) -> str:

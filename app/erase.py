@@ -6,7 +6,7 @@ Every figure is measured on files: the masked one as it was given, and the erase
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch import Tensor
 from app import gallery
 from app import photo as photos
 from app.erased import Carried, Erased, compared
+from app.fits import somewhere
 from app.panel import Panel, as_seen_by, members
 from app.photo import Photo
 from app.pictures import head_window, window_of
@@ -81,6 +82,11 @@ def named_restorer(photo: Photo, id: str) -> str | None:
 
 def erase(runtime: Runtime, job: Erasure) -> Erased:
     """Erase the mask of the largest face, and score both files. Raises JobError, MethodError, ParamError."""
+    found, note = somewhere(runtime, lambda where: _erased(where, job))
+    return replace(found, notes=(*found.notes, note)) if note else found
+
+
+def _erased(runtime: Runtime, job: Erasure) -> Erased:
     start, method = time.perf_counter(), erasable(job.method)
     restorer = job.restorer or named_restorer(job.masked, job.method) or method.restorers[0]
     if restorer not in method.restorers:
@@ -122,7 +128,9 @@ def bare(runtime: Runtime, masked: Photo, id: str) -> Photo:
     method = erasable(id)
     person = find_person(runtime, "the masked photo", masked)
     restorer = named_restorer(masked, id) or method.restorers[0]
-    return photos.load(_file(runtime, method, restorer, person, _cut(method, person)[0])[0])
+    crop = _cut(method, person)[0]
+    (data, _), _ = somewhere(runtime, lambda where: _file(where, method, restorer, person, crop))
+    return photos.load(data)
 
 
 def _cut(method: Any, person: Person) -> tuple[FaceCrop, tuple[str, ...]]:

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from app import photo as photos
+from app.fits import stepwise
 from app.photo import Photo
 from app.pictures import amplified, eight_bit, to_array
 from app.runtime import Runtime
@@ -84,10 +85,15 @@ class Wall:
     tiles: tuple[Tile, ...]
     provenance: dict[str, Any]
     seconds: float
+    note: str = ""  # how it was made, where that is unusual
 
     @property
     def verdict(self) -> str:
         """One sentence for the whole wall."""
+        return f"{self._says} {self.note}".strip()
+
+    @property
+    def _says(self) -> str:
         held, all = sum(tile.defended for tile in self.tiles), len(self.tiles)
         if not held:
             return f"None of {all} forgers fails on the protected photo: it does not protect against forging."
@@ -118,6 +124,18 @@ def build(
     `protected` is the exported file of the person's photo, decoded; without `forgers` all that are here forge.
     Raises JobError and CheckpointError, each one sentence.
     """
+    yield from stepwise(runtime, lambda where, note: _built(where, note, person, protected, edit, forgers, cancelled))
+
+
+def _built(
+    runtime: Runtime,
+    note: str,
+    person: Person,
+    protected: Photo,
+    edit: str,
+    forgers: Sequence[str],
+    cancelled: Callable[[], bool],
+) -> Iterator[Tile | Wall]:
     start = time.perf_counter()
     members = [manipulate.forger(id, runtime.device) for id in forgers or manipulate.available()]
     if not members:
@@ -141,6 +159,7 @@ def build(
         tuple(tiles),
         _provenance(members),
         time.perf_counter() - start,
+        note,
     )
 
 

@@ -11,6 +11,7 @@ from app.forge import Wall
 from app.photo import open_photo
 from app.protect_command import person_at
 from app.runtime import Runtime
+from engines.files import write_whole
 
 
 def add_parser(commands: Any) -> None:
@@ -35,5 +36,5 @@ def run_forge(args: argparse.Namespace) -> dict[str, Any]:
     person, protected = person_at(runtime, args.photo, index=args.face - 1), open_photo(args.protected)
     *_, wall = forge.build(runtime, person, protected, args.edit, args.forger or ())
     assert isinstance(wall, Wall)
-    args.out.write_bytes(forge.encoded(wall))
+    write_whole(args.out, forge.encoded(wall))
     return {**wall.as_dict(), "out": str(args.out)}

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from app import forge, hiding, lease, reveal
 from app import photo as photos
+from app.fits import stepwise
 from app.making import Making, Request
 from app.panel import Member
 from app.photo import Photo
@@ -28,7 +29,7 @@ from engines import explain, measure
 from engines.distort import SURVIVAL
 from engines.face import FaceCrop, retarget
 from engines.method import Snapshot
-from engines.pressed import ON_CPU, SMALLER
+from engines.pressed import SMALLER
 
 LIVE_UPDATES = 10  # pictures and curve points in one run
 SAME_PHOTO = "Compared with the very photo that was protected: add another photo of the person for a stricter test."
@@ -58,16 +59,13 @@ def _wherever_it_fits(
     runtime: Runtime, request: Request, cancelled: Callable[[], bool]
 ) -> Iterator[Progress | Result]:
     """On the runtime's device; on the processor where the GPU's memory is full."""
-    try:
-        yield from Protect(runtime, request, cancelled).steps()
-        return
-    except torch.OutOfMemoryError:
-        if runtime.device == "cpu":
-            raise
-    torch.cuda.empty_cache()
-    again = Protect(runtime.fallback, request, cancelled)
-    again.notes.append(ON_CPU)
-    yield from again.steps()
+
+    def work(where: Runtime, note: str) -> Iterator[Progress | Result]:
+        job = Protect(where, request, cancelled)
+        job.notes += [note] if note else []
+        yield from job.steps()
+
+    yield from stepwise(runtime, work)
 
 
 @cache

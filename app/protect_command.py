@@ -18,6 +18,7 @@ from app.runtime import Runtime
 from app.score import score
 from app.scoring import FARS, Person, find_person
 from app.watermarks import USUAL, watermark_of
+from engines.files import write_whole
 from engines.methods import METHODS
 from engines.methods import method as method_of
 
@@ -117,7 +118,7 @@ def run_protect(args: argparse.Namespace) -> dict[str, Any]:
         if isinstance(event, Progress) and sys.stderr.isatty():
             print(f"\r{event.stage}: step {event.step} of {event.steps}   ", end="", file=sys.stderr)
         elif isinstance(event, Result):
-            args.out.write_bytes(event.file)
+            write_whole(args.out, event.file)
             found = event.as_dict()
             if event.mark and not args.json:
                 found["mark"] = event.mark.verdict

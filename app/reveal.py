@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from app.fits import somewhere
 from app.identities import SURE, Identities, Identity, Nearest, number_of
 from app.photo import Photo
 from app.runtime import Runtime
@@ -31,6 +32,7 @@ class Found:
     decoded: Decoded | None  # by the code alone
     nearest: Nearest | None  # by the registry, which also knows damaged codes
     marked: bool  # the decoder is as sure of its bits as on marked faces
+    note: str = ""  # how it was read, where that is unusual
 
     @property
     def number(self) -> int | None:
@@ -67,6 +69,10 @@ class Found:
     @property
     def verdict(self) -> str:
         """All of it in plain words."""
+        return f"{self._says} {self.note}".strip()
+
+    @property
+    def _says(self) -> str:
         if self.chance is None and self.marked:
             return (
                 "There seems to be a watermark, but no identity can be read with this key: "
@@ -133,12 +139,13 @@ def readable(id: str) -> Any:
 
 def read(runtime: Runtime, reader: Any, person: Person, identities: Identities, key: str) -> Found:
     """The mark of one face."""
-    reading = reader.read(person.crop(reader).pixels.to(runtime.device))
+    pixels = person.crop(reader).pixels
+    reading, note = somewhere(runtime, lambda where: reader.read(pixels.to(where.device)))
     bits = tuple(reading.bits[0].tolist())
     confidence = reading.confidence[0]
     marked = float(confidence.mean()) >= reader.sure
     return Found(
-        person.face, bits, tuple(confidence.tolist()), decode(bits, key), identities.nearest(bits, key), marked
+        person.face, bits, tuple(confidence.tolist()), decode(bits, key), identities.nearest(bits, key), marked, note
     )
 
 

@@ -15,6 +15,7 @@ from app.photo import Photo, open_photo
 from app.runtime import Runtime
 from app.scoring import FARS
 from app.watermarks import watermark_of
+from engines.files import write_whole
 from engines.identity import encode
 from engines.methods import METHODS
 
@@ -93,7 +94,7 @@ def _erase(args: argparse.Namespace, photo: Photo) -> dict[str, Any]:
     original, reference = (path and open_photo(path) for path in (args.original, args.reference))
     known = (args.restorer, original, reference)
     found = erase(Runtime(), Erasure(photo, args.method, *known, far=args.far, watermark=watermark_at(args)))
-    args.out.write_bytes(found.file)
+    write_whole(args.out, found.file)
     return {**found.as_dict(), "out": str(args.out)}
 
 

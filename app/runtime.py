@@ -37,8 +37,10 @@ class Runtime:
 
     @cached_property
     def fallback(self) -> Runtime:
-        """The same on the processor, for what does not fit into the GPU's memory."""
-        return Runtime("cpu", self.budget)
+        """The same on the processor, for what does not fit into the GPU's memory; still one heavy job at a time."""
+        found = Runtime("cpu", self.budget)
+        found.work = self.work
+        return found
 
     @property
     def cards(self) -> dict[str, Checkpoint]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from app.fits import somewhere
 from app.panel import Panel, default, members
 from app.report import Score, verdict
 from app.runtime import Runtime
@@ -35,6 +36,11 @@ def score(runtime: Runtime, probe: Person, against: Person, judges: Sequence[str
 
     Recognisers that the file says it was made against count as attacked. `far`: 0.01 or 0.001.
     """
+    found, note = somewhere(runtime, lambda where: _scored(where, probe, against, judges, far))
+    return replace(found, notes=(*found.notes, note)) if note else found
+
+
+def _scored(runtime: Runtime, probe: Person, against: Person, judges: Sequence[str] | None, far: float) -> Scored:
     ids = tuple(judges or default(runtime.cards).ids)
     named = attacked_in(probe.photo.settings)
     attacked = tuple(id for id in ids if {id, getattr(runtime.cards.get(id), "sha256", "") or id} & named)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from app.erased import Carried, compared
+from app.fits import somewhere
 from app.pictures import eight_bit, to_array
 from app.runtime import Runtime
 from app.scoring import Person
@@ -30,6 +31,7 @@ class Stolen:
     picture: np.ndarray
     carried: Carried
     expected: np.ndarray | None  # None for a picture of nobody who stole anything
+    note: str = ""  # how it was made, where that is unusual
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; no pixels."""
@@ -46,6 +48,11 @@ def offered() -> bool:
 
 def demonstrate(runtime: Runtime, person: Person, replacing: Person) -> tuple[Stolen, ...]:
     """Every imitator puts the other face on; then two controls. Raises FaceError, CheckpointError."""
+    rows, note = somewhere(runtime, lambda where: _demonstrated(where, person, replacing))
+    return tuple(replace(row, note=note) for row in rows)
+
+
+def _demonstrated(runtime: Runtime, person: Person, replacing: Person) -> tuple[Stolen, ...]:
     method: Any = METHODS[METHOD]
     ours, other = (align(one.photo.pixels, one.landmarks, CELEBA128).pixels for one in (person, replacing))
     rows = []

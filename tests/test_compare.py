@@ -40,6 +40,7 @@ from app.panel import Panel, PanelError
 from app.report import Cam, Progress
 from app.scoring import JobError
 from app.study import inbox
+from engines.method import MethodError
 from engines.methods import METHODS
 from engines.params import ParamError
 
@@ -111,7 +112,7 @@ def test_who_is_held_out_of_all_lines_looks_at_all_of_them():
 
 def test_what_fails_is_a_line_with_its_reason_and_the_others_go_on(runtime, astronaut, small_panel, monkeypatch):
     def fails(self, pixels, params, scene, generator):
-        raise ValueError("This face is too dark.\nmore")
+        raise MethodError("This face is too dark.")
 
     monkeypatch.setattr(type(METHODS["pgd"]), "protect", fails)
     job = Comparison((astronaut,), (Entry("pgd", "Balanced"), FAST))
@@ -275,7 +276,7 @@ def test_what_fails_on_the_first_photo_is_drawn_on_the_next_and_what_always_fail
 
 def test_the_api_says_in_rows_why_nothing_worked(runtime, astronaut_file, small_panel, tmp_path, monkeypatch):
     def fails(self, pixels, params, scene, generator):
-        raise ValueError("This face is too dark.")
+        raise MethodError("This face is too dark.")
 
     monkeypatch.setattr(type(METHODS["fgsm"]), "protect", fails)
     photo = tmp_path / "photo.png"

@@ -6,14 +6,19 @@ import errno
 import os
 import sqlite3
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from serving import registry_of
 
-from app.demo.errors import DISK, MEMORY, OURS, sentence
+from app import reveal_command
+from app.__main__ import main
+from app.compare import job as board
+from app.compare.entries import Entry
 from app.demo.session import Desk
+from app.errors import DISK, MEMORY, OURS, sentence
 from app.jobs import protect
 from app.making import Request
 from app.panel import Panel
@@ -25,6 +30,7 @@ from app.study.incoming import Incoming
 from app.study.store import Store
 from engines import recognise
 from engines.checkpoints import CheckpointError, checkpoint, locate
+from engines.files import write_whole
 from engines.pressed import ON_CPU, SMALLER, halved
 
 ALICE = SimpleNamespace(session_hash="alice")
@@ -173,3 +179,43 @@ def test_a_locked_database_is_a_sentence_and_reading_goes_on(tmp_path, monkeypat
     with pytest.raises(StudyError) as caught:
         kept.withdraw("no-such-code")
     assert str(caught.value) != strings.text("error.busy")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), MEMORY),
+        (RuntimeError("secret /etc/passwd"), OURS),
+        (OSError(errno.ENOSPC, "No space left on device", "photo.png"), "The disk is full, so nothing was written"),
+    ],
+)
+def test_the_command_line_says_it_in_one_sentence(error, says, monkeypatch, capsys, astronaut_file):
+    def fails(*given, **named):
+        raise error
+
+    monkeypatch.setattr(reveal_command, "open_photo", fails)
+    assert main(["reveal", str(astronaut_file)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"larvatus: {says}") and told.count("\n") == 1 and "Traceback" not in told
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(tmp_path, monkeypatch):
+    def full(path, data):
+        path.open("wb").write(data[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError):
+        write_whole(tmp_path / "out.png", b"a picture")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_board_shows_no_words_of_a_library(runtime, astronaut, monkeypatch):
+    def fails(*given):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        yield
+
+    monkeypatch.setattr(board, "protect", fails)
+    asked = board.Comparison((astronaut,), (Entry("pgd", "Balanced", {}),))
+    (cell,) = [item for item in board.compare(runtime, asked) if isinstance(item, board.Cell)]
+    assert cell.result is None and cell.error == MEMORY

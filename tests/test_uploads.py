@@ -13,9 +13,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.demo import uploads
-from app.demo.errors import DISK
 from app.demo.session import Desk
 from app.demo.visitor import COOKIE, folder_of
+from app.errors import DISK
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from starlette.testclient import TestClient
 from app import gallery
 from app.demo import about, room, session
 from app.demo.api_base import RUNNING, cancel
-from app.demo.errors import OURS, sentence
 from app.demo.session import Desk
 from app.demo.visitor import COOKIE, Owners, Visitors, asking, folder_of, visitor_of
+from app.errors import OURS, sentence
 from app.scoring import embed, find_person
 from app.study import inbox
 

@@ -14,6 +14,7 @@ from app import gallery
 from app.compare.entries import Entry, checked
 from app.compare.likeness import likeness
 from app.erase import bare
+from app.errors import sentence
 from app.identities import Identities
 from app.jobs import protect
 from app.making import Request
@@ -142,8 +143,8 @@ def _cell(
                 yield item
         if result is not None:  # the job is over: taking the mask off is work of its own
             yield Cell(entry, photo, result, figures=figures(result), restored=restored(runtime, entry, result))
-    except (ValueError, RuntimeError) as error:  # a sentence for the person: this entry's alone
-        yield Cell(entry, photo, None, str(error).split("\n")[0])
+    except Exception as error:  # a sentence for the person: this entry's alone
+        yield Cell(entry, photo, None, sentence(error))
 
 
 def request(runtime: Runtime, job: Comparison, entry: Entry, person: Person) -> Request:

@@ -14,10 +14,10 @@ import gradio as gr
 from torch import Tensor
 
 from app import photo as photos
-from app.demo.errors import sentence
 from app.demo.session import Desk, taken
 from app.demo.visitor import Owners, asking, visitor_of
 from app.demo.wishes import check
+from app.errors import sentence
 from app.panel import Panel, panel_of
 from app.runtime import Runtime
 from app.scoring import JobError, Person, find_person

@@ -14,9 +14,9 @@ from app import plots
 from app.channel import CHANGES, Left, Witness
 from app.demo import marks, scoreboard
 from app.demo.authority import AuthorityView
-from app.demo.errors import sentence
 from app.demo.faces import Sitter, outlined
 from app.demo.session import Desk, Session, taken
+from app.errors import sentence
 from app.identities import Identity, IdentityError
 from app.panel import as_seen_by, members
 from app.photo import Photo

@@ -8,8 +8,8 @@ import re
 from typing import Any
 
 from app.demo.api import Api
-from app.demo.errors import sentence
 from app.demo.wishes import CHECKS, Cards, check
+from app.errors import sentence
 
 NAMED = re.compile(r"^(?:/gradio_api)?/(?:call|run|api)/(v2/)?(\w+)/?$")
 LISTS = {"target_photos", "photos"}

@@ -20,8 +20,8 @@ from app.demo import board, example, scoreboard
 from app.demo import compare_shown as shown
 from app.demo.compare import CompareView
 from app.demo.compare_shown import Comparing, Updates
-from app.demo.errors import sentence
 from app.demo.session import Desk, Session, taken
+from app.errors import sentence
 from app.made import Made
 from app.panel import Panel, check
 from app.report import Result

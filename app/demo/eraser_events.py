@@ -12,11 +12,11 @@ import gradio as gr
 from app import photo as photos
 from app.demo import eraser, scoreboard
 from app.demo.eraser import EraserView, erasers
-from app.demo.errors import sentence
 from app.demo.photo_events import portraits
 from app.demo.session import Desk, Session, taken
 from app.erase import Erasure, erase, made_by, named_restorer
 from app.erased import Erased
+from app.errors import sentence
 from app.photo import Photo
 from app.runtime import Runtime
 from app.scoring import JobError, find_person

@@ -14,9 +14,9 @@ import gradio as gr
 from app import forge, gallery
 from app import photo as photos
 from app.demo import example, scoreboard, wall
-from app.demo.errors import sentence
 from app.demo.forge import HERE, SENT, ForgeView, guards
 from app.demo.session import Desk, Session, taken
+from app.errors import sentence
 from app.forge import Tile, Wall
 from app.made import Made
 from app.making import Request, protected_file

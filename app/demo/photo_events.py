@@ -13,12 +13,12 @@ import numpy as np
 from app import gallery
 from app.demo import faces, restore, scoreboard, shown
 from app.demo.controls import Controls
-from app.demo.errors import sentence
 from app.demo.faces import Sitter
 from app.demo.panel_events import PanelEvents
 from app.demo.protect import View
 from app.demo.session import Desk, Session, taken
 from app.demo.setting_events import settings
+from app.errors import sentence
 from app.panel import Panel
 from app.pictures import head_window, window_of
 from app.runtime import Runtime

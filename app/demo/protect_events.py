@@ -13,13 +13,13 @@ from app import gallery, to_study
 from app.demo import example as examples
 from app.demo import faces, photo_box, scoreboard, shown
 from app.demo.controls import Controls
-from app.demo.errors import sentence
 from app.demo.example import Example
 from app.demo.panel import PanelView
 from app.demo.photo_events import picture, strip
 from app.demo.protect import View
 from app.demo.session import Desk, Session
 from app.demo.setting_events import registered
+from app.errors import sentence
 from app.jobs import protect
 from app.making import Request
 from app.panel import Panel, PanelError, obstacle

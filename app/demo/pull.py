@@ -15,9 +15,9 @@ from typing import Any
 import gradio as gr
 
 from app.demo import scoreboard
-from app.demo.errors import sentence
 from app.demo.session import Desk
 from app.demo.shown import Updates
+from app.errors import sentence
 from app.runtime import REMOTE, Runtime
 from engines.checkpoints import Checkpoint, CheckpointError, here
 

@@ -10,10 +10,10 @@ import gradio as gr
 from app import photo as photos
 from app.demo import scoreboard
 from app.demo.controls import Controls, free
-from app.demo.errors import sentence
 from app.demo.protect import View
 from app.demo.session import Desk, taken
 from app.erase import made_with
+from app.errors import sentence
 from app.identities import Identities, number_of
 from app.pictures import eight_bit, to_array
 from app.reveal import message

@@ -11,10 +11,10 @@ import gradio as gr
 
 from app import gallery, stolen
 from app.demo import scoreboard
-from app.demo.errors import sentence
 from app.demo.photo_box import dropzone
 from app.demo.protect import CONSENT
 from app.demo.session import taken
+from app.errors import sentence
 from app.runtime import Runtime
 from app.scoring import Person, find_person
 from app.stolen import Stolen
@@ -93,10 +93,11 @@ def verdict(rows: Sequence[Stolen]) -> str:
     imitators = [row for row in rows if row.expected is not None]
     given_away = sum(bool(row.carried.extracted) for row in imitators)
     clean = sum(row.carried.blank for row in rows if row.expected is None)
-    return (
+    said = (
         f"The watermark gives {given_away} of {len(imitators)} imitators away; "
         f"{clean} of {len(rows) - len(imitators)} pictures that nobody marked read as blank."
     )
+    return " ".join((said, *{row.note for row in rows if row.note}))
 
 
 def shown(rows: Sequence[Stolen]) -> str:

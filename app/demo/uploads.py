@@ -17,8 +17,8 @@ from gradio.route_utils import GradioUploadFile
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.demo.errors import DISK
 from app.demo.visitor import asking
+from app.errors import DISK
 from engines.hub_errors import FULL
 
 PREFIX = "upload-"
