@@ -2,13 +2,15 @@
 
 import streamlit as st
 
+from app.study.strings import text
 from app.workbench import home, rating
 from app.workbench.state import parameter
 
-st.set_page_config(page_title="Larvatus study workbench", layout="wide")
+study = parameter("study")
+st.set_page_config(page_title=text("page") if study else "Larvatus study workbench", layout="wide")
 st.html("<style>.block-container { padding-top: 4rem; max-width: 1180px; }</style>")
-if study := parameter("study"):
-    st.navigation([st.Page(lambda: rating.page(study), title="Study", url_path="rate")], position="hidden").run()
+if study:
+    st.navigation([st.Page(lambda: rating.page(study), title=text("page"), url_path="rate")], position="hidden").run()
 else:
     pages = [
         st.Page(home.page, title="Start", default=True),

@@ -8,6 +8,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
+from app.study import strings
 from app.study.errors import StudyError
 
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # no 0, 1, I, L, O, U: codes are copied by hand
@@ -46,7 +47,7 @@ def code_hash(code: str) -> str:
     """What is kept of a code: its SHA-256, whatever its case, spaces and dashes. Raises StudyError."""
     letters = "".join(code.upper().split()).replace("-", "") if isinstance(code, str) else ""
     if len(letters) != CODE_LENGTH or set(letters) - set(ALPHABET):
-        raise StudyError(f"This is no code of ours: it has {CODE_LENGTH} letters and digits, as in 7KQM-2XHW-R9TC.")
+        raise StudyError(strings.text("error.code", length=CODE_LENGTH))
     return sha256(f"larvatus-code:{letters}")
 
 

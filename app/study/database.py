@@ -224,6 +224,6 @@ def _clear_errors() -> Iterator[None]:
         said = str(error.orig).splitlines()[0] if str(error.orig) else type(error.orig).__name__
         if "locked" in said or "busy" in said:
             raise StudyError(strings.text("error.busy")) from error
-        raise StudyError(f"The study's database refused this ({said}): check what was asked, or the disk.") from error
+        raise StudyError(strings.text("error.database", said=said)) from error
     except SQLAlchemyError as error:
         raise StudyError(strings.text("error.busy")) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 from app.study.errors import StudyError
 
 ENGLISH = {
+    "page": "Larvatus study",
     "question.pairs": "Which picture looks more natural?",
     "question.acr": "How natural does this picture look?",
     "question.dsis": "Compared with the reference, how much is the second picture impaired?",
@@ -108,6 +109,8 @@ ENGLISH = {
     "error.timing": "The time of this answer cannot be read: reload the page and answer again.",
     "error.external": "The address holds an id that cannot be read: open the study from the link you were given.",
     "error.demographics": "One of the answers about you is not in the list: choose again, or leave it out.",
+    "error.code": "This is no code of ours: it has {length} letters and digits, as in 7KQM-2XHW-R9TC.",
+    "error.database": "The study's database refused this ({said}): check what was asked, or the disk.",
     "error.busy": "The study's database is busy: try again in a moment.",
 }
 TEXTS: dict[str, dict[str, str]] = {"en": ENGLISH}
