@@ -14,12 +14,13 @@ import pytest
 
 from app.study import export, formats
 from app.study.analysis import analyse
+from app.study.codebook import RATERS as RATERS_WORDS
 from app.study.codebook import RATINGS
 from app.study.codebook import STIMULI as STIMULI_WORDS
 from app.study.simulate import simulate
 from app.study.simulated_rater import Raters
 from app.study.simulated_trials import Condition
-from app.study.tables import STIMULI, VOTES, checked
+from app.study.tables import RATERS, STIMULI, VOTES, checked
 
 NASTY = [
     '=HYPERLINK("http://x","y")',
@@ -102,6 +103,7 @@ def test_neutral_text_has_a_way_back(text):
 
 def test_the_codebook_names_every_column_and_the_manifest_every_file():
     assert set(RATINGS) == set(VOTES) and set(STIMULI_WORDS) == set(STIMULI)
+    assert set(RATERS_WORDS) == set(RATERS)
     packed = zipfile.ZipFile(io.BytesIO(export.export(*study("acr"), FROZEN, HASH)))
     manifest = json.loads(packed.read("manifest.json"))
     assert set(manifest["sha256"]) == set(packed.namelist()) - {"manifest.json"}
@@ -111,6 +113,21 @@ def test_the_codebook_names_every_column_and_the_manifest_every_file():
     assert HASH in book and "simulated" in book and manifest["simulated"] and manifest["raters"] == 7
     assert hashlib.sha256(packed.read("protocol.json")).hexdigest() == HASH
     json.loads(packed.read("ratings.json"), parse_constant=pytest.fail)  # NaN is no JSON
+
+
+def test_raters_go_out_without_the_ids_of_a_recruiter_and_come_back():
+    told = [{"age": "31+"}, {}]
+    raters = pd.DataFrame({"rater": ["R2", "R1"], "consent_version": "=2", "demographics": told, "PROLIFIC_PID": "x"})
+    packed = export.export(*study("acr"), raters=raters)
+    for source in export.FORMATS:
+        found = export.read(packed, source).raters
+        assert found["rater"].tolist() == ["R1", "R2"] and found["consent_version"].tolist() == ["=2", "=2"]
+        assert found["demographics"].tolist() == told[::-1] and len(found.columns) == 3
+    files = zipfile.ZipFile(io.BytesIO(packed))
+    assert b"'=2" in files.read("raters.csv") and not any(b"PROLIFIC" in files.read(n) for n in files.namelist())
+    assert export.read(export.export(*study("acr"))).raters is None
+    with pytest.raises(ValueError, match="listed twice"):
+        export.export(*study("acr"), raters=pd.concat([raters, raters]))
 
 
 def test_parameters_come_one_a_row():

@@ -121,7 +121,7 @@ def test_prolific_raters_come_back_by_link(store):
     second = store.enrol(study, "1", PROLIFIC)
     assert second.rater == first.rater and second.returning and not second.code
     row = raters(store, study).iloc[0]
-    assert tuple(raters(store, study).columns) == RATERS
+    assert tuple(raters(store, study).columns) == tuple(RATERS)
     assert (row["PROLIFIC_PID"], row["SESSION_ID"], row["demographics"]) == ("5f0a", "x9", {"age": "31+"})
     elsewhere = rehearsal.study(store)
     assert store.enrol(elsewhere, "1", PROLIFIC).rater != first.rater

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from app import gallery
 from app.render import Step
-from app.study import formats, inbox, power, rehearsal, votes
+from app.study import export, inbox, power, rehearsal
 from app.study.errors import StudyError
 from app.study.incoming import Incoming
 from app.study.protocols import PROTOCOLS
@@ -59,12 +63,26 @@ def said(at: AppTest) -> str:
     )
 
 
-def answered(store: Store, study: str, raters: int = 4) -> None:
-    """So many raters answer everything."""
+@pytest.fixture
+def downloads(monkeypatch):
+    """What each download button of the page would give, by its label; filled as the page runs."""
+    given: dict = {}
+    shown = DeltaGenerator.download_button
+
+    def keep(self, label, data, *rest, **more):
+        given[label.split(" (")[0]] = data() if callable(data) else data
+        return shown(self, label, data, *rest, **more)
+
+    monkeypatch.setattr(DeltaGenerator, "download_button", keep)
+    return given
+
+
+def answered(store: Store, study: str, raters: int = 4, **about) -> None:
+    """So many raters answer everything; `about` is told of each when enrolling."""
     rng = np.random.default_rng(0)
     design = store.design(study)
     for k in range(raters):
-        rater = store.enrol(study, design.consent_version).rater
+        rater = store.enrol(study, design.consent_version, **about).rater
         while (screen := store.next_trial(rater)) is not None:
             value = rehearsal.answer(design.protocol, rng, design.labels)
             store.record(rater, screen.trial, value, f"{k} {screen.trial}", 1.0)
@@ -233,19 +251,9 @@ def test_every_protocol_s_result_has_its_sections_and_both_exports(protocol, sto
     assert not at.exception and len(at.tabs) >= 4 and len(at.table) >= 1
     assert [one.label.split(" (")[0] for one in at.get("download_button")] == [
         "Download all data",
-        "Download the raters",
         "Download the report",
+        "Raters",
     ]
-
-
-def test_raters_for_payment_are_a_table_that_no_spreadsheet_runs(store):
-    study = rehearsal.study(store, protocol="acr")
-    ids = {"PROLIFIC_PID": "=cmd|' /C calc'!A0"}
-    store.enrol(study, store.design(study).consent_version, external=ids)
-    found = votes.raters(store, study)
-    told = formats.to_csv(found.astype(str), dict.fromkeys(found.columns, "str")).decode()
-    assert "\"'=cmd" in told and '"=cmd' not in told
-    assert "consent_version" in told.splitlines()[0] and len(told.splitlines()) == 2
 
 
 def test_what_was_marked_lies_over_the_pictures(store):
@@ -265,3 +273,22 @@ def test_raters_can_be_left_out_of_a_result(store):
     rater = field(at.multiselect, "Left out").options[0]
     field(at.multiselect, "Left out").set_value([rater]).run()
     assert not at.exception and rater in " ".join(str(table.value) for table in at.table) + said(at)
+
+
+def test_who_took_part_can_be_read_and_paid(store, downloads):
+    questions = ({"name": "age", "caption": "Your age", "choices": ("18-30", "31+")},)
+    study = rehearsal.study(store, demographics=questions)
+    answered(store, study, 1, external={"PROLIFIC_PID": "=cmd"}, demographics={"age": "31+"})
+    page("results")
+    (row,) = csv.DictReader(io.StringIO(downloads["Raters"].decode("utf-8-sig"), newline=""))
+    assert row["PROLIFIC_PID"] == "'=cmd" and row["finished_at"] and json.loads(row["demographics"]) == {"age": "31+"}
+    packed = downloads["Download all data"]
+    with zipfile.ZipFile(io.BytesIO(packed)) as files:
+        assert not any(b"=cmd" in files.read(name) for name in files.namelist()), "no id of a recruiter goes out"
+    (rater,) = export.read(packed).raters.to_dict("records")
+    assert rater == {"rater": row["rater"], "consent_version": "1", "demographics": {"age": "31+"}}
+
+
+def test_the_example_has_nobody_to_pay(store, downloads):
+    page("example")
+    assert set(downloads) == {"Download all data", "Download the report"}

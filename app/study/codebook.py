@@ -32,6 +32,12 @@ STIMULI = {
     "measures": "JSON object: what the engines measured on the file; one row each in measures.csv",
 }
 
+RATERS = {
+    "rater": "as in the ratings; also those who gave no answer",
+    "consent_version": "version of the consent text that the rater agreed to",
+    "demographics": "JSON object: what the rater chose to tell; a question left out is not there",
+}
+
 
 def codebook(simulated: bool, protocol_hash: str) -> str:
     """Markdown: the files of an export and their columns."""
@@ -41,12 +47,12 @@ def codebook(simulated: bool, protocol_hash: str) -> str:
     lines += [
         f"Protocol hash (SHA-256 of protocol.json): {protocol_hash or 'none, the study was not opened'}",
         "",
-        "ratings and stimuli come as CSV, Parquet and JSON with the same content. In CSV and Parquet, columns marked "
-        "JSON hold JSON text. CSV is UTF-8; a cell that a spreadsheet could run as a formula, or that starts with an "
-        "apostrophe, has one apostrophe put before it, to be taken away when read by a program.",
+        "ratings, stimuli and raters come as CSV, Parquet and JSON with the same content. In CSV and Parquet, "
+        "columns marked JSON hold JSON text. CSV is UTF-8; a cell that a spreadsheet could run as a formula, or that "
+        "starts with an apostrophe, has one apostrophe put before it, to be taken away when read by a program.",
         "manifest.json holds the SHA-256 of every file.",
     ]
-    for title, columns in (("ratings", RATINGS), ("stimuli", STIMULI)):
+    for title, columns in (("ratings", RATINGS), ("stimuli", STIMULI), ("raters", RATERS)):
         lines += ["", f"## {title}", "", "| column | meaning |", "| --- | --- |"]
         lines += [f"| {name} | {meaning} |" for name, meaning in columns.items()]
     return "\n".join([*lines, ""])

@@ -15,7 +15,7 @@ from app.study import formats
 from app.study.codebook import codebook
 from app.study.errors import StudyError
 from app.study.simulate import is_simulated
-from app.study.tables import STIMULI, VOTES, checked
+from app.study.tables import RATERS, STIMULI, VOTES, checked, checked_raters
 
 FORMAT = 1
 LARGEST = 512 * 2**20  # bytes, unpacked: a ZIP that says more is refused
@@ -33,12 +33,20 @@ class Imported:
     frozen: str
     protocol_hash: str
     simulated: bool
+    raters: pd.DataFrame | None = None
 
 
-def export(votes: pd.DataFrame, stimuli: pd.DataFrame, frozen: str = "", protocol_hash: str = "") -> bytes:
+def export(
+    votes: pd.DataFrame,
+    stimuli: pd.DataFrame,
+    frozen: str = "",
+    protocol_hash: str = "",
+    raters: pd.DataFrame | None = None,
+) -> bytes:
     """The ZIP: ratings and stimuli in three formats, parameters and measures as one row each, codebook, protocol.
 
     frozen: the protocol's text, whose SHA-256 in hex is `protocol_hash`; both "" for a study never opened.
+    raters: who took part, if that is known; of its columns only those of `tables.RATERS` go out.
     In CSV, text that a spreadsheet would run as a formula is neutralised (`formats.neutral`); `read` undoes it.
     Raises StudyError for tables that are wrong, or a hash that is not the text's.
     """
@@ -46,6 +54,8 @@ def export(votes: pd.DataFrame, stimuli: pd.DataFrame, frozen: str = "", protoco
     if frozen and hashlib.sha256(frozen.encode()).hexdigest() != protocol_hash:
         raise StudyError("The hash does not belong to this protocol text: export with the hash of the frozen text.")
     tables = {"ratings": (votes, VOTES), "stimuli": (stimuli, STIMULI)}
+    if raters is not None:
+        tables["raters"] = (checked_raters(raters), RATERS)
     files: dict[str, bytes] = {}
     for name, (table, columns) in tables.items():
         files[f"{name}.csv"] = formats.to_csv(table, columns)
@@ -91,7 +101,10 @@ def read(data: bytes, source: str = "json") -> Imported:
         raise StudyError("The protocol in this export does not have the hash that it states: it was changed.")
     reader = {"json": formats.from_json, "csv": formats.from_csv, "parquet": formats.from_parquet}[source]
     votes, stimuli = checked(reader(files[needed[0]], VOTES), reader(files[needed[1]], STIMULI))
-    return Imported(votes, stimuli, frozen, protocol_hash, bool(manifest["simulated"]) or is_simulated(votes))
+    simulated = bool(manifest["simulated"]) or is_simulated(votes)
+    told = f"raters.{source}"
+    raters = checked_raters(reader(files[told], RATERS)) if told in manifest["sha256"] else None
+    return Imported(votes, stimuli, frozen, protocol_hash, simulated, raters)
 
 
 def _zip(files: dict[str, bytes]) -> bytes:

@@ -46,6 +46,8 @@ STIMULI = {
     "measures": "object",
 }
 
+RATERS = {"rater": "str", "consent_version": "str", "demographics": "object"}  # without any id of a recruiter
+
 
 def checked(votes: pd.DataFrame, stimuli: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both tables with fixed columns, types and order, so that no result depends on the order of rows.
@@ -81,6 +83,15 @@ def main_votes(votes: pd.DataFrame, protocol: str) -> pd.DataFrame:
 def conditions_of(ids: pd.Series, stimuli: pd.DataFrame) -> pd.Series:
     """The condition of each stimulus id; "" for the empty id."""
     return ids.map({**dict(zip(stimuli["stimulus"], stimuli["condition"], strict=True)), "": ""})
+
+
+def checked_raters(raters: pd.DataFrame) -> pd.DataFrame:
+    """Who took part, of any table with these columns: one row a rater, sorted by id. Raises StudyError."""
+    raters = _typed(raters, RATERS, "raters")
+    _unique(raters, ["rater"], "The rater {} is listed twice: keep one of the two.")
+    told = [_mapping(cell, "demographics", "raters") for cell in raters["demographics"]]
+    raters["demographics"] = pd.Series(told, raters.index, dtype="object")
+    return raters.sort_values("rater", kind="stable", ignore_index=True)
 
 
 def _typed(table: pd.DataFrame, columns: dict[str, str], name: str) -> pd.DataFrame:
@@ -136,10 +147,10 @@ def _box(box: Any, trial: str) -> dict[str, Any]:
     return {**ends, "label": str(box.get("label", ""))}
 
 
-def _mapping(cell: Any, name: str) -> dict[str, Any]:
+def _mapping(cell: Any, name: str, table: str = "stimuli") -> dict[str, Any]:
     """A dict with its keys sorted and numpy numbers made plain."""
     if not isinstance(cell, dict):
-        raise StudyError(f"The column {name} of the stimuli table needs a dict in every row.")
+        raise StudyError(f"The column {name} of the {table} table needs a dict in every row.")
     return {str(key): _plain(cell[key]) for key in sorted(cell, key=str)}
 
 

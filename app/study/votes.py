@@ -9,6 +9,7 @@ import pandas as pd
 from sqlmodel import col, select
 
 from app.study.canonical import pseudonym
+from app.study.enrolment import EXTERNAL
 from app.study.model import Answer, Rater, Trial
 from app.study.store import Store
 
@@ -18,10 +19,16 @@ VOTES = (
     *("seconds", "answered_at", "screen_width", "screen_height"),
 )
 STIMULI = ("stimulus", "photo", "condition", "method", "parameters", "role", "sha256", "measures")
-RATERS = (
-    *("rater", "number", "consent_version", "demographics", "enrolled_at", "finished_at", "pauses"),
-    *("PROLIFIC_PID", "STUDY_ID", "SESSION_ID"),
-)
+RATERS = {
+    "rater": "str",
+    "number": "int64",
+    "consent_version": "str",
+    "demographics": "object",
+    "enrolled_at": "str",
+    "finished_at": "str",
+    "pauses": "int64",
+    **dict.fromkeys(EXTERNAL, "str"),
+}
 
 
 def votes(store: Store, study_id: str) -> pd.DataFrame:
@@ -94,6 +101,6 @@ def _vote(answer: Answer, trial: Trial, protocol: str, simulated: bool) -> dict[
 
 
 def _rater(one: Rater, simulated: bool) -> dict[str, Any]:
-    kept = {name: getattr(one, name) for name in RATERS[1:7]}
-    external = {name: one.external.get(name, "") for name in RATERS[7:]}
-    return {"rater": _name(one.id, simulated), **kept, "finished_at": one.finished_at or "", **external}
+    kept = {name: getattr(one, name) for name in RATERS if name not in ("rater", *EXTERNAL)}
+    external = {name: one.external.get(name, "") for name in EXTERNAL}
+    return {**kept, "rater": _name(one.id, simulated), "finished_at": one.finished_at or "", **external}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
-from app.study import export, figures, formats, votes
+from app.study import export, figures
 from app.study.analysis import Analysis, analyse
 from app.study.blocks import Figure, Section, Table, Words
 from app.study.errors import StudyError
@@ -16,22 +16,10 @@ from app.study.report import html_report
 from app.study.sections import sections
 from app.workbench import example
 from app.workbench.researcher import require
+from app.workbench.sources import Source, from_file, from_store
 from app.workbench.state import store
 
 MOST_MAPS = 12
-EXAMPLE = "A worked example (simulated raters)"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A study's tables, whether they come from the store, a file or the example."""
-
-    title: str
-    votes: pd.DataFrame
-    stimuli: pd.DataFrame
-    frozen: str = ""
-    protocol_hash: str = ""
-    id: str = ""  # in the store, with its pictures and raters: an export has none
 
 
 def page() -> None:
@@ -45,7 +33,7 @@ def page() -> None:
 
 def show_example() -> None:
     """The result of a study whose raters are simulated, open to everybody."""
-    st.title(EXAMPLE)
+    st.title(example.TITLE)
     show(example.source())
 
 
@@ -57,23 +45,10 @@ def _chosen() -> Source | None:
         format_func=lambda id: "An export, read back" if id == "file" else studies[id].title,
     )
     try:
-        return _from_file() if found == "file" else _from_store(studies[found])
+        return from_file() if found == "file" else from_store(studies[found])
     except StudyError as error:
         st.error(str(error))
         return None
-
-
-def _from_store(study) -> Source:  # type: ignore[no-untyped-def]
-    tables = votes.votes(store(), study.id), votes.stimuli(store(), study.id)
-    return Source(study.title, *tables, study.frozen or "", study.protocol_hash or "", study.id)
-
-
-def _from_file() -> Source | None:
-    file = st.file_uploader("The ZIP that this page exports", ["zip"])
-    if file is None:
-        return None
-    found = export.read(file.getvalue())
-    return Source(file.name, found.votes, found.stimuli, found.frozen, found.protocol_hash)
 
 
 def show(source: Source) -> None:
@@ -104,11 +79,7 @@ def _computed(data: bytes, exclusions: tuple[str, ...]) -> Analysis:
 
 
 def _analysed(source: Source, exclusions: tuple[str, ...]) -> Analysis:
-    return _computed(_packed(source), exclusions)
-
-
-def _packed(source: Source) -> bytes:
-    return export.export(source.votes, source.stimuli, source.frozen, source.protocol_hash)
+    return _computed(source.packed(), exclusions)
 
 
 def _exclusions(analysis: Analysis) -> tuple[str, ...]:
@@ -126,7 +97,7 @@ def _exclusions(analysis: Analysis) -> tuple[str, ...]:
 
 def _on_pictures(source: Source, found: Analysis) -> tuple[Section, ...]:
     """What was marked, over the pictures themselves: the most marked ones."""
-    if found.artefacts is None or not source.id:
+    if found.artefacts is None or not source.study:
         return ()
     rows = {row.stimulus: row for row in source.stimuli.itertuples()}
     maps = sorted(found.artefacts.stimuli, key=lambda one: -max(max(row) for row in one.share))[:MOST_MAPS]
@@ -152,29 +123,29 @@ def _section(part: Section) -> None:
 
 def _exports(source: Source, analysis: Analysis) -> None:
     st.divider()
-    left, right = st.columns(2)
-    name = "".join(c if c.isalnum() else "-" for c in source.title.lower()).strip("-")[:40] or "study"
-    left.download_button(
-        "Download all data (CSV, Parquet, JSON)", _packed(source), f"larvatus-{name}.zip", "application/zip"
+    everything, report, raters = st.columns(3)
+    name = f"larvatus-{source.name}"
+    everything.download_button(
+        "Download all data (CSV, Parquet, JSON)", source.packed, f"{name}.zip", "application/zip", on_click="ignore"
     )
-    parts = (_withdrawn(source), *_on_pictures(source, analysis))
-    page = html_report(analysis, source.title, source.protocol_hash, offline=True, more=parts)
-    right.download_button("Download the report (HTML)", page, f"larvatus-{name}.html", "text/html")
-    if source.id:
-        found = votes.raters(store(), source.id)
-        left.download_button(
-            "Download the raters (CSV, with Prolific's ids: for payment, not for publication)",
-            formats.to_csv(found.astype(str), dict.fromkeys(found.columns, "str")),
-            f"larvatus-{name}-raters.csv",
+    more = (_withdrawn(source), *_on_pictures(source, analysis))
+    page = partial(html_report, analysis, source.title, source.protocol_hash, offline=True, more=more)
+    report.download_button("Download the report (HTML)", page, f"{name}.html", "text/html", on_click="ignore")
+    if source.study:
+        raters.download_button(
+            "Raters (CSV, for payment)",
+            source.payments,
+            f"{name}-raters.csv",
             "text/csv",
+            on_click="ignore",
+            help="With the ids that Prolific gave them: keep it to yourself, and do not publish it.",
         )
 
 
 def _withdrawn(source: Source) -> Section:
     """How many asked for their answers to be deleted; an export does not know."""
-    if not source.id:
+    if not source.study:
         return Section("Withdrawals", (Words("Not known: this result was read from an export."),))
-    found = store().progress(source.id)
+    found = store().progress(source.study)
     said = f"{found.withdrawn_raters} raters withdrew, and {found.withdrawn_answers} answers were deleted."
     return Section("Withdrawals", (Words(said),))
-

@@ -1,0 +1,53 @@
+"""Where a result comes from: a study of the store, an export read back, or the example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from app.study import export, formats, votes
+from app.study.model import Study
+from app.workbench.state import store
+
+
+@dataclass(frozen=True)
+class Source:
+    """A study's tables. `study`: its id in the store, "" for what came from elsewhere and so has no pictures."""
+
+    title: str
+    votes: pd.DataFrame
+    stimuli: pd.DataFrame
+    frozen: str = ""
+    protocol_hash: str = ""
+    study: str = ""
+    raters: pd.DataFrame | None = None
+
+    @property
+    def name(self) -> str:
+        """The title as a part of a file's name."""
+        return "".join(c if c.isalnum() else "-" for c in self.title.lower()).strip("-")[:40] or "study"
+
+    def packed(self) -> bytes:
+        """All of it as one ZIP (`export.export`)."""
+        return export.export(self.votes, self.stimuli, self.frozen, self.protocol_hash, self.raters)
+
+    def payments(self) -> bytes:
+        """The raters of a study of the store as CSV, with the ids that their recruiter gave them."""
+        return formats.to_csv(votes.raters(store(), self.study), votes.RATERS)
+
+
+def from_store(study: Study) -> Source:
+    """A study of the store. Raises StudyError."""
+    tables = [read(store(), study.id) for read in (votes.votes, votes.stimuli, votes.raters)]
+    return Source(study.title, *tables[:2], study.frozen or "", study.protocol_hash or "", study.id, tables[2])
+
+
+def from_file() -> Source | None:
+    """The export that is given here; None before. Raises StudyError."""
+    file = st.file_uploader("The ZIP that this page exports", ["zip"])
+    if file is None:
+        return None
+    found = export.read(file.getvalue())
+    return Source(file.name, found.votes, found.stimuli, found.frozen, found.protocol_hash, raters=found.raters)
