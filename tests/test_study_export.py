@@ -14,6 +14,7 @@ import pytest
 
 from app.study import export, formats
 from app.study.analysis import analyse
+from app.study.choices import Choices
 from app.study.codebook import RATERS as RATERS_WORDS
 from app.study.codebook import RATINGS
 from app.study.codebook import STIMULI as STIMULI_WORDS
@@ -130,6 +131,50 @@ def test_raters_go_out_without_the_ids_of_a_recruiter_and_come_back():
         export.export(*study("acr"), raters=pd.concat([raters, raters]))
 
 
+def test_how_a_study_was_analysed_comes_back_with_it():
+    votes, stimuli = study("acr")
+    rater = checked(votes, stimuli)[0]["rater"][0]
+    asked = {"limits": {"judge_cosine": 0.3}, "directions": {"x": True}}
+    choices = Choices(exclusions=(rater,), seed=5, resamples=100, **asked)
+    packed = export.export(votes, stimuli, choices=choices)
+    found = export.read(packed)
+    assert found.choices == choices
+    again = found.choices.analysed(found.votes, found.stimuli).as_dict()
+    assert again == choices.analysed(votes, stimuli).as_dict() and again["exclusions"] == (rater,)
+    assert again["settings"]["limits"] == (("judge_cosine", 0.3),) and again["settings"]["seed"] == 5
+
+
+def sealed(packed: bytes, drop: tuple[str, ...] = (), number: int = export.FORMAT, **changes: bytes) -> bytes:
+    """The same ZIP with files changed or left out, and a manifest that fits them."""
+    manifest = json.loads(zipfile.ZipFile(io.BytesIO(packed)).read("manifest.json"))
+    manifest["format"] = number
+    for name, data in changes.items():
+        manifest["sha256"][name.replace("__", ".")] = hashlib.sha256(data).hexdigest()
+    for name in drop:
+        del manifest["sha256"][name]
+    gone = {name.replace(".", "__"): None for name in drop}
+    return repacked(packed, **changes, **gone, manifest__json=json.dumps(manifest).encode())
+
+
+def test_an_export_of_the_first_format_is_still_read():
+    packed = export.export(*study("acr"), FROZEN, HASH)
+    found = export.read(sealed(packed, drop=("analysis.json",), number=1))
+    assert found.choices == Choices() and found.protocol_hash == HASH
+    with pytest.raises(ValueError, match="lacks analysis.json"):
+        export.read(sealed(packed, drop=("analysis.json",)))
+
+
+@pytest.mark.parametrize("choices", ['{"resamples": 1000000000}', '{"level": NaN}', '{"x": 1}', "[]", "{" * 9999])
+def test_choices_that_make_no_sense_are_said_even_with_a_fitting_checksum(choices):
+    with pytest.raises(ValueError, match="choices of this analysis cannot be read"):
+        export.read(sealed(export.export(*study("acr")), analysis__json=choices.encode()))
+
+
+def test_a_rater_left_out_who_is_not_there_is_said():
+    with pytest.raises(ValueError, match="no rater 'R9'"):
+        export.read(export.export(*study("acr"), choices=Choices(exclusions=("R9",))))
+
+
 def test_parameters_come_one_a_row():
     packed = zipfile.ZipFile(io.BytesIO(export.export(*study("acr"))))
     rows = list(csv.DictReader(io.StringIO(packed.read("parameters.csv").decode("utf-8-sig"), newline="")))
@@ -167,13 +212,13 @@ def test_what_is_no_export_or_was_changed_is_refused_in_one_sentence(monkeypatch
     good = export.export(*study("acr"), FROZEN, HASH)
     manifest = json.loads(zipfile.ZipFile(io.BytesIO(good)).read("manifest.json"))
     other = json.dumps({**manifest, "protocol_hash": "0" * 64}).encode()
-    later = json.dumps({**manifest, "format": 2}).encode()
+    later = json.dumps({**manifest, "format": 3}).encode()
     cases = {
         b"PK nothing": "is no export of a study",
         good[:-200]: "is no export of a study",
         repacked(good, manifest__json=None): "no readable manifest",
         repacked(good, manifest__json=b"[]"): "no readable manifest",
-        repacked(good, manifest__json=later): "has format 2",
+        repacked(good, manifest__json=later): "has format 3",
         repacked(good, manifest__json=other): "does not have the hash",
         repacked(good, ratings__csv=b"rater\r\n"): "ratings.csv in this export is damaged",
         repacked(good, stimuli__parquet=None): "stimuli.parquet in this export is damaged",

@@ -16,11 +16,13 @@ from streamlit.testing.v1 import AppTest
 from app import gallery
 from app.render import Step
 from app.study import export, inbox, power, rehearsal
+from app.study.analysis import analyse
+from app.study.choices import Choices
 from app.study.errors import StudyError
 from app.study.incoming import Incoming
 from app.study.protocols import PROTOCOLS
 from app.study.store import Store
-from app.workbench import design_pictures, state
+from app.workbench import design_pictures, example, state
 
 PAGES = Path(__file__).resolve().parents[1] / "pages"
 TOKEN = "a-token-of-this-test"
@@ -292,3 +294,31 @@ def test_who_took_part_can_be_read_and_paid(store, downloads):
 def test_the_example_has_nobody_to_pay(store, downloads):
     page("example")
     assert set(downloads) == {"Download all data", "Download the report"}
+
+
+def example_with_guessers() -> tuple[str, ...]:
+    """Who stands out in the worked example: two who answer at random, and one who does not."""
+    source = example.source()
+    return tuple(sorted(analyse(source.votes, source.stimuli, resamples=10).screening.raters))
+
+
+def test_whom_the_rules_found_is_left_out_by_one_switch(store, downloads):
+    found = example_with_guessers()
+    at = page("example")
+    assert field(at.multiselect, "Left out").value == [] and len(found) == 3
+    field(at.toggle, "Leave out").set_value(True).run()
+    assert not at.exception and field(at.multiselect, "Left out").value == list(found)
+    assert export.read(downloads["Download all data"]).choices.exclusions == found
+    assert "3 excluded" in str([table.value.to_dict() for table in at.table])
+
+
+def test_an_export_read_back_starts_with_who_was_left_out(store, downloads):
+    source = example.source()
+    packed = source.packed(Choices(exclusions=("simulated-003",), seed=4, resamples=50))
+    at = page("results")
+    at.file_uploader[0].upload("study.zip", packed, "application/zip").run()
+    assert not at.exception and field(at.multiselect, "Left out").value == ["simulated-003"]
+    assert downloads["Download all data"] == packed, "the same choices"
+    assert "Raters" not in downloads
+    at.file_uploader[0].upload("other.zip", b"PK nothing", "application/zip").run()
+    assert "no export of a study" in said(at)

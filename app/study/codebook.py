@@ -50,6 +50,8 @@ def codebook(simulated: bool, protocol_hash: str) -> str:
         "ratings, stimuli and raters come as CSV, Parquet and JSON with the same content. In CSV and Parquet, "
         "columns marked JSON hold JSON text. CSV is UTF-8; a cell that a spreadsheet could run as a formula, or that "
         "starts with an apostrophe, has one apostrophe put before it, to be taken away when read by a program.",
+        "analysis.json says how the study was analysed: raters left out (exclusions), seed, resamples and level of "
+        "the intervals, and for measures the value to reach (limits) and whether lower is better (directions).",
         "manifest.json holds the SHA-256 of every file.",
     ]
     for title, columns in (("ratings", RATINGS), ("stimuli", STIMULI), ("raters", RATERS)):

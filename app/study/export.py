@@ -12,12 +12,15 @@ from typing import Any
 import pandas as pd
 
 from app.study import formats
+from app.study.choices import Choices, read_choices
 from app.study.codebook import codebook
 from app.study.errors import StudyError
+from app.study.screening import without
 from app.study.simulate import is_simulated
 from app.study.tables import RATERS, STIMULI, VOTES, checked, checked_raters
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)  # 1 had no analysis.json
 LARGEST = 512 * 2**20  # bytes, unpacked: a ZIP that says more is refused
 FILES = 40
 WHEN = (2026, 1, 1, 0, 0, 0)  # in every ZIP entry, so that the same study gives the same bytes
@@ -26,7 +29,7 @@ FORMATS = ("json", "csv", "parquet")
 
 @dataclass(frozen=True)
 class Imported:
-    """An export read back: the two tables, and the frozen protocol as the text that was hashed."""
+    """An export read back: its tables, the frozen protocol as the text that was hashed, and how it was analysed."""
 
     votes: pd.DataFrame
     stimuli: pd.DataFrame
@@ -34,6 +37,7 @@ class Imported:
     protocol_hash: str
     simulated: bool
     raters: pd.DataFrame | None = None
+    choices: Choices = Choices()
 
 
 def export(
@@ -42,11 +46,13 @@ def export(
     frozen: str = "",
     protocol_hash: str = "",
     raters: pd.DataFrame | None = None,
+    choices: Choices = Choices(),  # noqa: B008
 ) -> bytes:
     """The ZIP: ratings and stimuli in three formats, parameters and measures as one row each, codebook, protocol.
 
     frozen: the protocol's text, whose SHA-256 in hex is `protocol_hash`; both "" for a study never opened.
     raters: who took part, if that is known; of its columns only those of `tables.RATERS` go out.
+    choices: how the study was analysed; `read` gives them back.
     In CSV, text that a spreadsheet would run as a formula is neutralised (`formats.neutral`); `read` undoes it.
     Raises StudyError for tables that are wrong, or a hash that is not the text's.
     """
@@ -65,6 +71,7 @@ def export(
         long = formats.long(stimuli, name)
         files[f"{name}.csv"] = formats.to_csv(long, formats.LONG)
     files["protocol.json"] = frozen.encode()
+    files["analysis.json"] = choices.model_dump_json(indent=1).encode()
     files["codebook.md"] = codebook(simulated := is_simulated(votes), protocol_hash).encode()
     manifest = {
         "format": FORMAT,
@@ -93,6 +100,7 @@ def read(data: bytes, source: str = "json") -> Imported:
         if name not in files or hashlib.sha256(files[name]).hexdigest() != digest:
             raise StudyError(f"{name} in this export is damaged or was changed: use the ZIP as it was downloaded.")
     needed = [f"ratings.{source}", f"stimuli.{source}", "protocol.json"]
+    needed += ["analysis.json"] if manifest["format"] > 1 else []
     missing = [name for name in needed if name not in manifest["sha256"]]
     if missing:
         raise StudyError(f"This export lacks {missing[0]}: export the study again.")
@@ -104,7 +112,9 @@ def read(data: bytes, source: str = "json") -> Imported:
     simulated = bool(manifest["simulated"]) or is_simulated(votes)
     told = f"raters.{source}"
     raters = checked_raters(reader(files[told], RATERS)) if told in manifest["sha256"] else None
-    return Imported(votes, stimuli, frozen, protocol_hash, simulated, raters)
+    choices = read_choices(files["analysis.json"]) if manifest["format"] > 1 else Choices()
+    without(votes, choices.exclusions)  # raises for a rater who is not there
+    return Imported(votes, stimuli, frozen, protocol_hash, simulated, raters, choices)
 
 
 def _zip(files: dict[str, bytes]) -> bytes:
@@ -140,6 +150,6 @@ def _manifest(files: dict[str, bytes]) -> dict[str, Any]:
         version = complete = None
     if not complete:
         raise StudyError("This ZIP has no readable manifest.json: use the ZIP that was downloaded.")
-    if version != FORMAT:
-        raise StudyError(f"This export has format {version}, and this program reads format {FORMAT}: update it.")
+    if version not in READABLE:
+        raise StudyError(f"This export has format {version}, and this program reads up to {FORMAT}: update it.")
     return dict(manifest)

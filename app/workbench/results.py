@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from app.study import export, figures
-from app.study.analysis import Analysis, analyse
+from app.study.analysis import Analysis
 from app.study.blocks import Figure, Section, Table, Words
+from app.study.choices import Choices
 from app.study.errors import StudyError
 from app.study.report import html_report
 from app.study.sections import sections
@@ -57,9 +58,10 @@ def show(source: Source) -> None:
         st.info("No answers yet: the result appears with the first ones.")
         return
     try:
-        first = _analysed(source, ())
-        out = _exclusions(first)
-        found = _analysed(source, out) if out else first
+        choices = source.choices
+        first = _analysed(source, choices.but(exclusions=()))
+        choices = choices.but(exclusions=_exclusions(first, choices.exclusions))
+        found = _analysed(source, choices) if choices.exclusions else first
     except StudyError as error:
         st.error(str(error))
         return
@@ -69,21 +71,21 @@ def show(source: Source) -> None:
     for tab, part in zip(st.tabs([part.title for part in parts]), parts, strict=True):
         with tab:
             _section(part)
-    _exports(source, found)
+    _exports(source, found, choices)
 
 
 @st.cache_data(show_spinner="Reading the answers", max_entries=20)
-def _computed(data: bytes, exclusions: tuple[str, ...]) -> Analysis:
+def _computed(data: bytes) -> Analysis:
     found = export.read(data)
-    return analyse(found.votes, found.stimuli, exclusions=exclusions)
+    return found.choices.analysed(found.votes, found.stimuli)
 
 
-def _analysed(source: Source, exclusions: tuple[str, ...]) -> Analysis:
-    return _computed(source.packed(), exclusions)
+def _analysed(source: Source, choices: Choices) -> Analysis:
+    return _computed(source.packed(choices))
 
 
-def _exclusions(analysis: Analysis) -> tuple[str, ...]:
-    """Who is left out: nobody by itself; what the rules found is one click away, and listed with its reason."""
+def _exclusions(analysis: Analysis, before: tuple[str, ...]) -> tuple[str, ...]:
+    """Who is left out: nobody by itself, or who was `before`; whom the rules found is one click away."""
     found = analysis.screening
     with st.expander(f"Screening: {len(found.raters)} of {analysis.counts.raters_before} raters stand out"):
         for finding in found.findings:
@@ -92,7 +94,8 @@ def _exclusions(analysis: Analysis) -> tuple[str, ...]:
             st.caption(note)
         everyone = sorted(check.rater for check in found.checks)
         follow = st.toggle("Leave out whom the rules found", False, disabled=not found.raters)
-        return tuple(st.multiselect("Left out", everyone, list(found.raters) if follow else []))
+        out = {*before, *(found.raters if follow else ())}
+        return tuple(sorted(st.multiselect("Left out", everyone, sorted(out))))
 
 
 def _on_pictures(source: Source, found: Analysis) -> tuple[Section, ...]:
@@ -121,12 +124,13 @@ def _section(part: Section) -> None:
             st.caption(one.says)
 
 
-def _exports(source: Source, analysis: Analysis) -> None:
+def _exports(source: Source, analysis: Analysis, choices: Choices) -> None:
     st.divider()
     everything, report, raters = st.columns(3)
     name = f"larvatus-{source.name}"
+    data = partial(source.packed, choices)
     everything.download_button(
-        "Download all data (CSV, Parquet, JSON)", source.packed, f"{name}.zip", "application/zip", on_click="ignore"
+        "Download all data (CSV, Parquet, JSON)", data, f"{name}.zip", "application/zip", on_click="ignore"
     )
     more = (_withdrawn(source), *_on_pictures(source, analysis))
     page = partial(html_report, analysis, source.title, source.protocol_hash, offline=True, more=more)

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app.study import export, formats, votes
+from app.study.choices import Choices
 from app.study.model import Study
 from app.workbench.state import store
 
@@ -23,15 +24,16 @@ class Source:
     protocol_hash: str = ""
     study: str = ""
     raters: pd.DataFrame | None = None
+    choices: Choices = Choices()  # to begin with
 
     @property
     def name(self) -> str:
         """The title as a part of a file's name."""
         return "".join(c if c.isalnum() else "-" for c in self.title.lower()).strip("-")[:40] or "study"
 
-    def packed(self) -> bytes:
-        """All of it as one ZIP (`export.export`)."""
-        return export.export(self.votes, self.stimuli, self.frozen, self.protocol_hash, self.raters)
+    def packed(self, choices: Choices) -> bytes:
+        """All of it as one ZIP (`export.export`), analysed under these choices."""
+        return export.export(self.votes, self.stimuli, self.frozen, self.protocol_hash, self.raters, choices)
 
     def payments(self) -> bytes:
         """The raters of a study of the store as CSV, with the ids that their recruiter gave them."""
@@ -50,4 +52,5 @@ def from_file() -> Source | None:
     if file is None:
         return None
     found = export.read(file.getvalue())
-    return Source(file.name, found.votes, found.stimuli, found.frozen, found.protocol_hash, raters=found.raters)
+    frozen = found.frozen, found.protocol_hash
+    return Source(file.name, found.votes, found.stimuli, *frozen, raters=found.raters, choices=found.choices)
