@@ -73,4 +73,4 @@ def test_the_libraries_end_at_our_loss(faces, name, monkeypatch):
     pytest.importorskip("foolbox", reason=f"Only where it is installed: {attack_speed.NEEDED}")
     monkeypatch.setattr(attack_speed, "STEPS", 5)
     row = raced(name, faces.split(2), faces[1:] * 0.8, tiny())
-    assert row["torchattacks loss differs"] < 0.01
+    assert row["torchattacks loss differs"] < 0.01 and row["foolbox loss differs"] < 0.01

@@ -74,9 +74,20 @@ def by_foolbox(name: str, net: Verifier) -> Attack:
     if name == "PGD":
         attack = library.attacks.LinfPGD(**given)
     else:
-        attack = library.attacks.LinfMomentumIterativeFastGradientMethod(momentum=MOMENTA[name], **given)
+        attack = _paper_mim(library.attacks.LinfMomentumIterativeFastGradientMethod)(momentum=MOMENTA[name], **given)
     goal = library.criteria.TargetedMisclassification
     return lambda pixels: attack.run(model, pixels, goal(torch.ones(len(pixels), dtype=torch.long)), epsilon=EPSILON)
+
+
+def _paper_mim(attack: Any) -> Any:
+    """foolbox adds up gradients as they come; MIM (Dong et al., 2018, Eq. 6) divides each by its L1 norm first."""
+
+    class Paper(attack):  # type: ignore[misc]
+        def value_and_grad(self, loss_fn: Any, x: Any) -> Any:
+            loss, grad = super().value_and_grad(loss_fn, x)
+            return loss, grad / grad.abs().mean(axis=(1, 2, 3), keepdims=True)
+
+    return Paper
 
 
 def scene(pixels: Tensor, target: Tensor, recogniser: Any, momentum: float) -> tuple[Problem, Verifier]:

@@ -91,7 +91,7 @@ def timed(work: Callable[[], Any], batch: int, repeats: int, device: str) -> dic
         with forwards(device) as spent:
             whole = seconds(work, device)
         inside.append(sum(spent))
-        ratios.append(whole / inside[-1])
+        ratios.append(whole / inside[-1] if inside[-1] else float("nan"))  # compiled networks call no hooks
     return {"faces/s": batch / took, "seconds": took, "forward_s": median(inside), "ratio": median(ratios)}
 
 
