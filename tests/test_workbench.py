@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
@@ -22,7 +24,6 @@ from app.study.stimuli import prepare, with_anchors
 from app.study.store import Store
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: no browser tests.")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed.")
 
 from tests.chromium import ARGS, CHROMIUM, MINUTE, needed  # noqa: E402
 
@@ -34,11 +35,13 @@ DESIGN = {
     "title": "Which looks natural?",
     "protocol": "pairs",
     "training": 2,
-    "catch": 1,
-    "repeats": 1,
+    "catch": 2,
+    "repeats": 2,
     "minimum_view": 0.1,
     "tie": True,
+    "completion_url": "https://app.prolific.com/submissions/complete?cc=C1",
 }
+PROLIFIC = {"PROLIFIC_PID": "5f00", "STUDY_ID": "6a11", "SESSION_ID": "7b22"}
 
 
 def pictures() -> list[Incoming]:
@@ -66,17 +69,12 @@ def store(home):
     found.close_database()
 
 
-def made(store, **changes) -> str:
-    """A study that is open."""
-    found = store.create({**DESIGN, **changes})
-    store.add(found.id, with_anchors(map(prepare, pictures())))
-    store.open(found.id)
-    return found.id
-
-
 @pytest.fixture(scope="module")
 def study(store) -> str:
-    return made(store)
+    made = store.create(DESIGN)
+    store.add(made.id, with_anchors(map(prepare, pictures())))
+    store.open(made.id)
+    return made.id
 
 
 @pytest.fixture(scope="module")
@@ -115,27 +113,17 @@ def browser(chromium):
         context.close()
 
 
-def opened(browser, address: str, width: int = 1280):
-    page = browser.new_context(viewport={"width": width, "height": 844}).new_page()
+def opened(browser, address: str, width: int = 1280, **device):
+    page = browser.new_context(viewport={"width": width, "height": 844}, **device).new_page()
     page.set_default_timeout(MINUTE)
     page.goto(address, wait_until="load")
     page.wait_for_selector("h1")
     return page
 
 
-def serious(page) -> list[str]:
-    """What axe-core calls serious or critical."""
-    found = axe.Axe().run(page).response
-    assert len(found["passes"]) > 10, "axe has looked"
-    bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
-    return [f"{one['id']}: {node['html'][:200]}" for one in bad for node in one["nodes"]]
-
-
-def begin(browser, url: str, study: str, width: int):
+def begin(browser, url: str, study: str, width: int, more: str = "", **device):
     """Consent and start; the page and the rater's code."""
-    page = opened(browser, f"{url}/?study={study}", width)
-    page.get_by_role("button", name="Start").wait_for()
-    assert not serious(page)
+    page = opened(browser, f"{url}/?study={study}{more}", width, **device)
     assert page.get_by_role("button", name="Start").is_disabled()
     page.get_by_text("I have read this and agree").click()
     page.get_by_role("button", name="Start").click()
@@ -155,6 +143,12 @@ def answer(page, how) -> None:
     sync_api.expect(after).not_to_have_text(before, timeout=MINUTE)
 
 
+def resume(page, code: str) -> None:
+    page.get_by_label("Your code").fill(code)
+    page.get_by_role("button", name="Go on", exact=True).click()
+    page.wait_for_selector(".trial .question")
+
+
 def by_key(page) -> None:
     page.keyboard.press("ArrowLeft")
 
@@ -163,36 +157,53 @@ def by_click(page) -> None:
     page.get_by_role("button", name="Right").click()
 
 
-def test_two_raters_side_by_side_pause_resume_and_withdraw(browser, url, store, study):
+def interrupted(page) -> None:
+    """An answer while the line is down; sent again, it counts once."""
+    page.context.set_offline(True)
+    by_click(page)
+    page.get_by_role("button", name="Send it again").click()
+    page.context.set_offline(False)
+    with suppress(sync_api.TimeoutError):  # it may have gone out as soon as the line was back
+        page.get_by_role("button", name="Send it again").click(timeout=15_000)
+
+
+def test_two_raters_side_by_side_one_interrupted_one_paid_and_withdrawn(browser, url, store, study):
     one, code = begin(browser, url, study, 1280)
-    two, second = begin(browser, url, study, 390)
+    two, second = begin(browser, url, study, 390, f"&{urlencode(PROLIFIC)}")
     assert code != second and one.locator(".practice").count() == 1
     for _ in range(4):
         answer(one, by_key)
         answer(two, by_click)
-    assert one.locator(".where").inner_text() == "5 of 10" and two.locator(".where").inner_text() == "5 of 10"
+    assert one.locator(".where").inner_text() == "5 of 12" and one.locator(".practice").count() == 0
     assert two.evaluate("document.documentElement.scrollWidth") <= 390, "nothing sticks out of a phone's screen"
     one.get_by_role("button", name="Pause").click()
     one.wait_for_selector("text=Your answers are kept")
     elsewhere = opened(browser, f"{url}/?study={study}", 390)
     elsewhere.get_by_text("Go on with a code").click()
-    elsewhere.get_by_label("Your code").fill(code.lower())
-    elsewhere.get_by_role("button", name="Go on", exact=True).click()
-    elsewhere.wait_for_selector(".trial .question")
-    assert elsewhere.locator(".where").inner_text() == "5 of 10"
-    for _ in range(6):
-        answer(elsewhere, by_click)
-    elsewhere.wait_for_selector("text=That was the last one")
+    resume(elsewhere, code.lower())
+    assert elsewhere.locator(".where").inner_text() == "5 of 12"
+    answer(elsewhere, interrupted)
+    assert elsewhere.locator(".where").inner_text() == "6 of 12", "counted once"
     two.reload()
     two.wait_for_selector(".trial .question")
-    assert two.locator(".where").inner_text() == "5 of 10", "a reload loses nothing"
+    assert two.locator(".where").inner_text() == "5 of 12", "a reload loses nothing"
+    for _ in range(7):
+        answer(elsewhere, by_click)
+    for _ in range(8):
+        answer(two, by_click)
+    for page in (elsewhere, two):
+        page.wait_for_selector("text=That was the last one")
+        back = page.get_by_role("link", name="Back to the site that sent you here")
+        sync_api.expect(back).to_have_attribute("href", DESIGN["completion_url"])
     found = votes.votes(store, study)
-    assert len(found) == 14 and found["seconds"].min() >= 0.1 and set(found["screen_width"]) <= {1280, 390}
-    assert sorted(found["answer"].unique()) == ["first", "second"]
+    assert len(found) == 24 and found["seconds"].min() >= 0.1 and set(found["screen_width"]) <= {1280, 390}
+    assert (found["kind"] != "training").sum() == 20 and sorted(found["answer"].unique()) == ["first", "second"]
+    ids = votes.raters(store, study)[list(PROLIFIC)].to_dict("records")
+    assert sorted(ids, key=str) == [dict.fromkeys(PROLIFIC, ""), PROLIFIC]
     withdraw(browser, url, study, second)
     after = store.progress(study)
-    assert (after.raters, after.finished, after.answers) == (1, 1, 10)
-    assert (after.withdrawn_raters, after.withdrawn_answers) == (1, 4)
+    assert (after.raters, after.finished, after.answers) == (1, 1, 12)
+    assert (after.withdrawn_raters, after.withdrawn_answers) == (1, 12)
 
 
 def withdraw(browser, url: str, study: str, code: str) -> None:
@@ -204,80 +215,7 @@ def withdraw(browser, url: str, study: str, code: str) -> None:
     page.get_by_label("Your code").fill(code)
     page.get_by_role("button", name="Delete my answers").click()
     page.get_by_role("button", name="Yes, delete them").click()
-    page.wait_for_selector("text=Your 4 answers have been deleted")
-
-
-def focused(page) -> str:
-    """The words of what has the focus, inside the trial's own tree, too."""
-    return page.evaluate("""() => {
-        let at = document.activeElement;
-        while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
-        return at?.innerText || at?.getAttribute("aria-label") || "";
-    }""")
-
-
-def tab_to(page, words: str) -> None:
-    for _ in range(40):
-        if focused(page).startswith(words):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"{words} is not reached by Tab")
-
-
-def test_keys_press_the_button_that_has_the_focus_and_answer_nothing_else(browser, url, store):
-    """Space means "No difference" in general; on the button "Left" it means that."""
-    own = made(store, training=0, catch=0, repeats=0)
-    page, _ = begin(browser, url, own, 1280)
-
-    def space_on_left(page) -> None:
-        tab_to(page, "Left")
-        page.keyboard.press("Space")
-
-    answer(page, space_on_left)
-    answer(page, lambda page: page.keyboard.press("Space"))
-    assert list(votes.votes(store, own)["answer"]) == ["first", "tie"]
-    assert not serious(page)
-
-
-def drag(page, a: float, b: float) -> None:
-    """A box over the picture between two shares of its sides, by the mouse."""
-    box = page.locator(".layer").bounding_box()
-    page.mouse.move(box["x"] + a * box["width"], box["y"] + a * box["height"])
-    page.mouse.down()
-    page.mouse.move(box["x"] + b * box["width"], box["y"] + b * box["height"], steps=4)
-    page.mouse.up()
-
-
-def test_boxes_are_drawn_by_mouse_and_keys_and_say_what_they_are(browser, url, store):
-    own = made(store, protocol="artefacts", training=0, catch=0, repeats=0, tie=False)
-    page, _ = begin(browser, url, own, 390)
-    page.wait_for_function("() => !document.querySelector('.answer:disabled')")
-    page.get_by_role("button", name="Next").click()
-    page.wait_for_selector("text=Draw at least one box")
-    drag(page, 0.2, 0.5)
-    tab_to(page, "Add a box")
-    page.keyboard.press("Enter")
-    assert page.locator(".boxes li").count() == 2 and focused(page).startswith("2")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Shift+ArrowDown")
-    page.keyboard.press("Enter")
-    page.get_by_role("button", name="Next").click()
-    page.wait_for_selector("text=Say of each box what it is")
-    page.get_by_label("What is wrong in box 1").select_option("Skin")
-    page.get_by_label("What is wrong in box 2").select_option("Hair")
-    page.keyboard.press("Escape")
-    tab_to(page, "Add a box")
-    page.keyboard.press("Enter")
-    tab_to(page, "Remove this box")
-    page.keyboard.press("Enter")
-    assert page.locator(".boxes li").count() == 2, "the third is gone, and nothing was sent"
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert not serious(page)
-    answer(page, lambda page: page.get_by_role("button", name="Next").click())
-    one, two = votes.votes(store, own)["answer"][0]
-    assert (one["label"], two["label"]) == ("Skin", "Hair")
-    assert [one[edge] for edge in ("x0", "y0", "x1", "y1")] == pytest.approx([0.2, 0.2, 0.5, 0.5], abs=0.02)
-    assert [two[edge] for edge in ("x0", "y0", "x1", "y1")] == pytest.approx([0.42, 0.4, 0.62, 0.62], abs=1e-6)
+    page.wait_for_selector("text=Your 12 answers have been deleted")
 
 
 def test_the_example_is_open_to_all_and_the_rest_needs_the_token(browser, url):
@@ -293,3 +231,139 @@ def test_the_example_is_open_to_all_and_the_rest_needs_the_token(browser, url):
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_selector("text=4 Open and share")
     sync_api.expect(page.get_by_text("SHA-256")).to_have_count(1)
+
+
+PROTOCOL_KEYS = {"pairs": (" ", "tie"), "acr": ("5", 5), "dsis": ("1", 1), "detection": ("ArrowLeft", "first"),
+                 "verification": ("d", "different"), "artefacts": ("0", [])}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trials(store, study, url):
+    """An open study of this protocol, of three trials without practice; the same one for the same words."""
+    made: dict[str, str] = {}
+
+    def ask(protocol: str, **changes) -> str:
+        name = f"{protocol} {changes}"
+        if name not in made:
+            asked = {"title": name, "protocol": protocol, "trials": 3, "training": 0, "catch": 0, "repeats": 0}
+            made[name] = store.create({**asked, "minimum_view": 0.1, **changes}).id
+            other = [Incoming(gallery.portrait(gallery.HOPPER), "grace", role="reference")]
+            people = pictures() + (other if protocol == "verification" else [])
+            store.add(made[name], with_anchors(map(prepare, people)))
+            store.open(made[name])
+        return made[name]
+
+    return ask
+
+
+def stored(store, study: str) -> list:
+    """The answers in the order in which they came."""
+    return votes.votes(store, study).sort_values("answered_at")["answer"].tolist()
+
+
+def seen(page) -> None:
+    """Wait until answers are taken."""
+    sync_api.expect(page.locator(".answer").first).to_be_enabled(timeout=MINUTE)
+
+
+def focused(page, name: str) -> None:
+    """By Tab alone to the button of this name."""
+    deep = "() => { let at = document.activeElement; while (at?.shadowRoot) at = at.shadowRoot.activeElement;"
+    for _ in range(20):
+        if page.evaluate(deep + " return at?.getAttribute('aria-label') || at?.innerText || ''; }").startswith(name):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{name} is not reached by Tab")
+
+
+def test_space_and_enter_press_the_button_that_has_the_focus(browser, url, store, trials):
+    page, _ = begin(browser, url, study := trials("pairs", tie=True), 1280)
+    seen(page)
+    focused(page, "Left")
+    answer(page, lambda page: page.keyboard.press(" "))
+    assert stored(store, study) == ["first"], "no tie"
+    seen(page)
+    focused(page, "Pause")
+    page.keyboard.press(" ")
+    page.wait_for_selector("text=Your answers are kept")
+    assert stored(store, study) == ["first"]
+
+
+def test_boxes_are_drawn_by_mouse_and_by_keys_and_labelled_by_the_rater(browser, url, store, trials):
+    page, _ = begin(browser, url, study := trials("artefacts", seed=1), 1280)
+    seen(page)
+    page.get_by_role("button", name="Next").click()
+    page.wait_for_selector("text=Draw at least one box")
+    place = page.locator(".layer").bounding_box()
+    at = [(place["x"] + k * place["width"], place["y"] + k * place["height"]) for k in (0.75, 0.25)]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    page.mouse.move(*at[1])
+    page.mouse.up()
+    focused(page, "Add a box")
+    page.keyboard.press("Enter")
+    for key in ("ArrowLeft", "ArrowUp", "Shift+ArrowRight", *["ArrowRight"] * 30):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Say what it is for every box")
+    assert stored(store, study) == []
+    page.get_by_label("What is wrong in box 1").select_option("Mouth")
+    page.get_by_label("What is wrong in box 2").select_option("Hair")
+    page.get_by_role("button", name="Add a box").click()
+    focused(page, "Remove this box 3")
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator(".box")).to_have_count(2)
+    answer(page, lambda page: page.get_by_role("button", name="Next").click())
+    (drawn,) = stored(store, study)
+    assert [box["label"] for box in drawn] == ["Mouth", "Hair"]
+    assert [drawn[0][side] for side in ("x0", "y0", "x1", "y1")] == pytest.approx([0.25, 0.25, 0.75, 0.75], abs=0.01)
+    assert [drawn[1][side] for side in ("x0", "y0", "x1", "y1")] == pytest.approx([0.78, 0.38, 1, 0.58])
+    seen(page)
+    focused(page, "Nothing looks wrong")
+    answer(page, lambda page: page.keyboard.press("Enter"))
+    assert stored(store, study)[1] == []
+
+
+FRAMES = "all => all.map(one => [one.clientWidth, one.clientHeight].join()).filter((v, i, a) => a.indexOf(v) === i)"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOL_KEYS)
+def test_every_protocol_by_touch_on_a_phone_and_by_keys(browser, url, store, trials, protocol):
+    study = trials(protocol, minimum_view=0.8, tie=protocol == "pairs")
+    page, _ = begin(browser, url, study, 390, has_touch=True)
+    assert page.locator(".answer:disabled").count() == page.locator(".answer").count(), "not before the time is up"
+    assert len(page.locator(".frame img").evaluate_all(FRAMES)) == 1, "pictures of one size"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("window.larvatusPictures.size") > page.locator(".frame img").count(), "the next too"
+    answer(page, lambda page: page.locator(".answer").last.tap())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert faults(page) == []
+    desk, _ = begin(browser, url, study, 1280)
+    key, value = PROTOCOL_KEYS[protocol]
+    desk.keyboard.press(key)
+    answer(desk, lambda page: page.keyboard.press(key))
+    found = votes.votes(store, study)
+    assert found["seconds"].min() >= 0.8 and len(found) == 2 and found.iloc[-1]["answer"] == value
+
+
+def test_axe_finds_nothing_serious_before_and_after_the_trials(browser, url, trials):
+    study = trials("acr", trials=1, minimum_view=0, completion_url="https://example.org/back")
+    page = opened(browser, f"{url}/?study={study}", 390)
+    found = {"consent": faults(page)}
+    page, code = begin(browser, url, study, 390)
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_selector("text=Your answers are kept")
+    found["paused"] = faults(page)
+    resume(page, code)
+    answer(page, lambda page: page.keyboard.press("3"))
+    page.wait_for_selector("text=That was the last one")
+    found["thanks"] = faults(page)
+    assert not any(found.values()), found
+
+
+def faults(page) -> list[str]:
+    """What axe-core calls serious or critical."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed.")
+    page.wait_for_timeout(500)  # Streamlit fades its elements in
+    bad = [one for one in axe.Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]
+    return [f"{one['id']}: {node['html'][:200]}" for one in bad for node in one["nodes"]]

@@ -4,6 +4,13 @@
    minimum viewing time. An answer carries a token, so that sending it twice counts once. */
 
 const kept = (window.larvatusPictures ||= new Map()); // by SHA-256: each comes over the line once
+const SMALLEST = 0.02; // side of a box, as a fraction of the picture; also an arrow's step
+const ARROWS = {
+  ArrowLeft: [-SMALLEST, 0],
+  ArrowRight: [SMALLEST, 0],
+  ArrowUp: [0, -SMALLEST],
+  ArrowDown: [0, SMALLEST],
+};
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".trial");
@@ -47,8 +54,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   root.append(pictures, answers, note);
 
   const boxes = [];
-  // Two pictures get the same room, whatever their shapes: neither may look the more important.
-  const ratio = Math.max(...data.pictures.map((picture) => picture.width / picture.height));
+  const largest = (side) => Math.max(...data.pictures.map((picture) => picture[side])); // one frame for both
   const images = data.pictures.map((picture) => {
     const frame = part("figure", "frame");
     const image = part("img");
@@ -60,8 +66,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     frame.append(view);
     if (picture.name) frame.append(part("figcaption", "", picture.name));
     pictures.append(frame);
-    image.style.aspectRatio = ratio;
-    if (data.boxes) marking(data.boxes, boxes, { part, frame, view, may: () => began !== null && !sent });
+    image.style.aspectRatio = largest("width") + " / " + largest("height");
+    if (data.boxes) drawn(frame, view);
     return image;
   });
 
@@ -78,19 +84,21 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   function choose(value) {
     if (sent || !buttons.length || buttons[0].disabled) return;
+    const marked = data.boxes && value !== "none";
+    const bare = boxes.find((box) => !box.kept.label);
+    if (marked && (bare || !boxes.length)) {
+      note.textContent = bare ? data.boxes.bare : data.boxes.empty;
+      if (bare) bare.select.focus();
+      return;
+    }
     sent = {
       trial: data.trial,
       token,
-      answer: data.boxes ? (value === "none" ? [] : boxes.map((box) => box.kept)) : value,
+      answer: marked ? boxes.map((box) => ({ ...box.kept })) : data.boxes ? [] : value,
       seconds: (performance.now() - began) / 1000,
       screen_width: window.screen.width,
       screen_height: window.screen.height,
     };
-    if (data.boxes && value !== "none" && !(boxes.length && boxes.every((box) => box.kept.label))) {
-      sent = null;
-      note.textContent = boxes.length ? data.boxes.unnamed : data.boxes.empty;
-      return;
-    }
     for (const button of buttons) button.disabled = true;
     send();
   }
@@ -128,6 +136,106 @@ export default function ({ data, parentElement, setTriggerValue }) {
     });
   }
 
+  /* Boxes over the picture, by pointer or by keys; sides are fractions of the picture from its top left corner. */
+  function drawn(frame, view) {
+    const layer = part("div", "layer");
+    view.append(layer);
+    const list = part("ul", "boxes");
+    const add = part("button", "add", data.boxes.add);
+    add.type = "button";
+    add.onclick = () => {
+      if (began === null || sent) return;
+      const node = part("div", "box");
+      layer.append(node);
+      keep(node, { x0: 0.4, y0: 0.4, x1: 0.6, y1: 0.6 });
+      node.focus();
+    };
+    frame.append(add, list);
+
+    const inside = (v) => Math.min(1, Math.max(0, v));
+    const place = (node, { x0, y0, x1, y1 }) => {
+      const [left, top, width, height] = [x0, y0, x1 - x0, y1 - y0].map((side) => 100 * side + "%");
+      Object.assign(node.style, { left, top, width, height });
+    };
+    const at = (event) => {
+      const area = layer.getBoundingClientRect();
+      return [inside((event.clientX - area.left) / area.width), inside((event.clientY - area.top) / area.height)];
+    };
+    const spanned = (event) => {
+      const to = at(event);
+      const [[x0, x1], [y0, y1]] = [0, 1].map((k) => [start.from[k], to[k]].sort((a, b) => a - b));
+      return { x0, y0, x1, y1 };
+    };
+
+    let start = null; // the box that a pointer is drawing
+    layer.onpointerdown = (event) => {
+      if (began === null || sent || start || event.button) return;
+      layer.setPointerCapture(event.pointerId);
+      start = { from: at(event), pointer: event.pointerId, node: part("div", "box") };
+      layer.append(start.node);
+      event.preventDefault();
+    };
+    layer.onpointermove = (event) => {
+      if (start?.pointer === event.pointerId) place(start.node, spanned(event));
+    };
+    layer.onpointerup = (event) => {
+      if (start?.pointer !== event.pointerId) return;
+      const { x0, y0, x1, y1 } = spanned(event);
+      if (x1 - x0 < SMALLEST || y1 - y0 < SMALLEST) start.node.remove();
+      else keep(start.node, { x0, y0, x1, y1 });
+      start = null;
+    };
+    layer.onpointercancel = (event) => {
+      if (start?.pointer !== event.pointerId) return;
+      start.node.remove();
+      start = null;
+    };
+
+    function keep(node, sides) {
+      const box = { node, kept: { ...sides, label: "" }, row: part("li"), select: part("select") };
+      const gone = part("button", "gone", data.boxes.remove);
+      gone.type = "button";
+      gone.onclick = () => {
+        node.remove();
+        box.row.remove();
+        boxes.splice(boxes.indexOf(box), 1);
+        boxes.forEach(numbered);
+        add.focus();
+      };
+      box.select.append(new Option(data.boxes.choose, ""), ...data.boxes.labels.map((name) => new Option(name)));
+      box.select.onchange = () => (box.kept.label = box.select.value);
+      node.tabIndex = 0;
+      node.setAttribute("role", "application"); // readers of screens leave the arrows to the box
+      node.onkeydown = (event) => moved(box, event);
+      box.row.append(part("b"), box.select, gone);
+      list.append(box.row);
+      boxes.push(box);
+      place(node, sides);
+      boxes.forEach(numbered);
+    }
+
+    function numbered(box, i) {
+      box.node.dataset.number = box.row.firstChild.textContent = i + 1;
+      box.node.setAttribute("aria-label", data.boxes.box + " " + (i + 1) + ". " + data.boxes.keys);
+      box.select.setAttribute("aria-label", data.boxes.what + " " + (i + 1));
+      box.row.lastChild.setAttribute("aria-label", data.boxes.remove + " " + (i + 1));
+    }
+
+    function moved({ node, kept }, event) {
+      const by = ARROWS[event.key];
+      if (!by || sent) return;
+      event.preventDefault();
+      for (const [axis, step] of [["x", by[0]], ["y", by[1]]]) {
+        const [low, high] = [kept[axis + 0], kept[axis + 1]];
+        const least = event.shiftKey ? low - high + SMALLEST : -low;
+        const shift = Math.min(1 - high, Math.max(least, step));
+        if (!event.shiftKey) kept[axis + 0] = low + shift;
+        kept[axis + 1] = high + shift;
+      }
+      place(node, kept);
+    }
+  }
+
   root.again = (refused) => {
     root.refused = refused;
     timers.forEach(clearTimeout);
@@ -139,9 +247,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const pressed = (event) => {
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = event.composedPath()[0];
-    if (/^(input|select|textarea)$/i.test(at?.tagName || "")) return;
-    // A button that has the focus is pressed by these keys, and nothing else is answered by them.
-    if (/^( |Enter)$/.test(event.key) && at?.closest?.("button, summary, a, [role=button]")) return;
+    if (at instanceof Element && at.closest("input, select, textarea")) return;
+    if ([" ", "Enter"].includes(event.key) && at instanceof Element && at.closest("button, summary, a")) return;
     const found = data.answers.find((answer) => answer.keys.includes(event.key));
     if (!found) return;
     event.preventDefault();

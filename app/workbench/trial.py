@@ -27,7 +27,7 @@ _component = st.components.v2.component(
     "larvatus_trial",
     html='<div class="trial"></div>',
     css=(HERE / "trial.css").read_text(),
-    js=(HERE / "marking.js").read_text() + (HERE / "trial.js").read_text(),
+    js=(HERE / "trial.js").read_text(),
 )
 
 
@@ -120,6 +120,6 @@ def _answers(screen: Screen, language: str) -> list[dict[str, Any]]:
 def _boxes(screen: Screen, language: str) -> dict[str, Any] | None:
     if screen.protocol != "artefacts":
         return None
-    words = {name: f"boxes.{name}" for name in ("add", "move", "what", "pick", "empty", "unnamed")}
-    words["remove"] = "remove"
-    return {"labels": list(screen.labels), **{name: text(key, language) for name, key in words.items()}}
+    names = ("add", "box", "keys", "what", "choose", "bare", "empty")
+    words = {name: text(f"boxes.{name}", language) for name in names}
+    return {"labels": list(screen.labels), "remove": text("remove", language), **words}
