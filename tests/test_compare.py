@@ -294,6 +294,18 @@ def test_claims_name_threats_that_exist_and_methods_that_help_come_first():
     assert "says that it does not" in text and threats.SILENT in text
 
 
+def test_a_claim_names_its_paper_and_section_and_an_experiment_is_no_claim_to_help(monkeypatch):
+    assert "(Yang et al., TIP-IM, Sec. 1)" in board.claims(threats.SEARCH)
+    said = [claim for threat in threats.THREATS for _, claim in threats.claims(threat) if claim]
+    assert said and all(re.search(r"^\w+ et al., .+, Sec\. [\dIVX]", claim.where) for claim in said)
+    monkeypatch.setitem(
+        METHODS, "id-guard", METHODS.get("id-guard") or SimpleNamespace(title="ID-Guard", paper="Qu, x")
+    )
+    text = board.claims(threats.TRACE)
+    assert "We migrate the proposed ID-Guard framework to proactive forensics" in text and "tried, but not" in text
+    assert "id-guard" not in threats.suited(threats.TRACE)
+
+
 def test_likeness_is_one_for_the_same_picture_and_needs_enough_pixels():
     one = torch.rand(1, 3, 200, 190)
     found = likeness(one, one)

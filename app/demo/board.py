@@ -19,6 +19,7 @@ from app.demo import scoreboard
 SIDE = 180
 ALL_HAVE = 3  # the first pictures of a cell: other ones only some methods have, which would give names away
 NAMELESS = "It failed on this photo; the reason would give its name away."
+MARKS = {True: "✓ claims to help", False: "✕ says that it does not", None: "○ tried, but not with the network here"}
 ZOOM = (
     "Wheel, pinch or + and − over a face: all faces zoom together; drag to move, double-click to go back. "
     "★ marks the best of a column. A press on a column's head sorts."
@@ -99,7 +100,7 @@ def claims(threat: str) -> str:
         if claim is None:
             rows.append(f"<tr><th>{escape(title)}</th><td>– {threats.SILENT}</td></tr>")
             continue
-        mark = "✓ claims to help" if claim.helps else "✕ says that it does not"
+        mark = MARKS[claim.helps]
         words = f"<q>{escape(claim.words)}</q> ({escape(claim.where)})"
         rows.append(f"<tr><th>{escape(title)}</th><td><b>{mark}</b><small>{words}</small></td></tr>")
     return f'<table class="lv-table lv-claims"><tbody>{"".join(rows)}</tbody></table>'
