@@ -412,6 +412,17 @@ def test_the_tab_streams_lines_sorts_hides_names_and_packs(tab, astronaut):
     assert "enter the code" in events.send_to_study(ALICE)
 
 
+def test_the_threat_comes_before_photos_and_board_in_the_tabs_full_width(tab):
+    ways = {}
+    for name in ("threat", "claims", "sitter", "board"):
+        part, ways[name] = getattr(tab.view, name), []
+        while part := part.parent:
+            ways[name].insert(0, part)
+    top, columns = ways["threat"][1], ways["sitter"][1]
+    assert top.elem_id == "lv-threats" and top is ways["claims"][1] and columns is ways["board"][1]
+    assert top.parent.children.index(top) < top.parent.children.index(columns)
+
+
 def test_a_link_opens_the_tab_and_brings_its_settings_once(tab):
     view, events = tab.view, tab.events
     query = "?compare=fgsm:Balanced&sweep=fgsm:4&far=0.001&threat=trace&looks=PSNR&blind=1"

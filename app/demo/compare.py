@@ -65,12 +65,12 @@ class CompareView:
 
 
 def draw() -> CompareView:
-    """Lay the tab out: photos, threat and methods on the left, the board and its figures on the right."""
+    """Lay the tab out: the threat on top; photos and methods on the left, the board and its figures on the right."""
     found: dict[str, Any] = {}
+    _threat(found)
     with gr.Row(elem_id="lv-compare", elem_classes="lv-two-columns", equal_height=False):
         with gr.Column(scale=5, elem_classes="lv-inputs"):
             _photos(found)
-            _threat(found)
             _methods(found)
         with gr.Column(scale=9, elem_classes="lv-outputs"):
             _board(found)
@@ -85,13 +85,18 @@ def _photos(found: dict[str, Any]) -> None:
 
 
 def _threat(found: dict[str, Any]) -> None:
-    with gr.Accordion("Which methods claim to help?", open=True):
-        gr.HTML(THREAT, elem_classes="lv-quiet")
-        found["threat"] = gr.Dropdown(
-            list(threats.THREATS), value=threats.SEARCH, show_label=False, container=False, elem_id="lv-threat"
-        )
-        found["claims"] = gr.HTML(elem_id="lv-claims")
-        found["suited"] = gr.Button("Compare those that claim to help", size="sm", elem_classes="lv-link")
+    with (
+        gr.Accordion("Which methods claim to help?", open=True, elem_id="lv-threats"),
+        gr.Row(elem_classes="lv-two-columns", equal_height=False),
+    ):
+        with gr.Column(scale=5, elem_classes="lv-inputs"):
+            gr.HTML(THREAT, elem_classes="lv-quiet")
+            found["threat"] = gr.Dropdown(
+                list(threats.THREATS), value=threats.SEARCH, label="Threat", show_label=False, elem_id="lv-threat"
+            )
+            found["suited"] = gr.Button("Compare those that claim to help", size="sm", elem_classes="lv-link")
+        with gr.Column(scale=9, elem_classes="lv-outputs"):
+            found["claims"] = gr.HTML(elem_id="lv-claims")
 
 
 def _methods(found: dict[str, Any]) -> None:
