@@ -15,8 +15,10 @@ from app.panel import Panel
 from app.report import Progress, Result
 from app.runtime import Runtime
 from app.scoring import JobError
+from engines.methods import METHODS
 
 PANEL = Panel(("sface",), ("dlib-resnet",))
+DIFFFACE = ("DiffFace", 2), ("DiffFace", 100)
 
 
 @pytest.fixture
@@ -76,13 +78,55 @@ def test_cancel_gives_the_gpu_back(spaces, runtime, astronaut, hopper):
     assert len(seen) == 1 and spaces.given_back == 1 and not runtime.work.locked()
 
 
-def test_longer_jobs_ask_for_longer(astronaut, hopper):
-    asked = [lease.seconds(job(astronaut, hopper, steps=steps)) for steps in (1, 50, 200)]
-    assert asked == sorted(set(asked)) and asked[0] >= lease.BASE
-    assert lease.seconds(job(astronaut, hopper, steps="many")) == lease.BASE
-    assert lease.seconds(job(astronaut, hopper, steps=float("nan"))) == lease.BASE
-    two = Request(astronaut, params={"steps": 100}, panel=Panel(("sface", "compact-vgg"), ()))
-    assert lease.seconds(two) == lease.BASE + 20
+def asked(method: str, attacked=("sface",), judges=("dlib-resnet",), targets=0, survival=True, **params) -> int:
+    people = (SimpleNamespace(),) * targets
+    return lease.seconds(Request(None, method, params, people, panel=Panel(attacked, judges), survival=survival))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_more_judges_take_longer_and_what_survives_does(method):
+    few, many = asked(method), asked(method, judges=("dlib-resnet", "compact-inception", "compact-edgenext"))
+    assert lease.BASE < few < many and asked(method, survival=False) < few
+    usual = Request(None, method)
+    assert lease.seconds(usual) > lease.BASE, "the method's usual panel"
+
+
+@pytest.mark.parametrize("method", [id for id, one in METHODS.items() if "surrogates" in one.needs])
+def test_steps_take_longer_against_each_who_is_attacked(method):
+    most = next(knob.high for knob in METHODS[method].Params.knobs() if knob.name == "steps")
+    found = [asked(method, steps=steps) for steps in sorted({1, most})]
+    assert found == sorted(set(found))
+    assert asked(method, ("sface", "compact-vgg"), steps=most) > found[-1]
+
+
+def test_greedy_insertion_looks_at_every_target_once_and_others_take_one():
+    assert asked("tip-im", targets=20) == asked("tip-im") + 2 and asked("pgd", targets=20) == asked("pgd")
+
+
+def test_each_methods_own_work_is_counted():
+    once = asked("dip-watermark")
+    assert asked("erasable-mask") == once and asked("id-guard") == once + lease.WALL
+    geometric, few, many = (asked("ipmn", mask=mask, steps=n) for mask, n in (("Geometric swap", 100), *DIFFFACE))
+    assert geometric == once and once + lease.LOADING < few < many, "only DiffFace takes steps"
+
+
+WRONG = [{"steps": "many"}, {"steps": float("nan")}, {"steps": 10**9}, {"nosuch": 1}]
+
+
+@pytest.mark.parametrize("params", WRONG, ids=str)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_cannot_be_asks_for_the_least(method, params):
+    assert asked(method, **params) == lease.BASE
+
+
+def test_an_unknown_method_asks_for_the_least():
+    assert asked("nosuch") == lease.BASE and lease.seconds(Request(None, "tip-im", None)) == lease.BASE
+
+
+@pytest.mark.parametrize(("said", "lent"), [("true", 1), ("1", 1), ("T", 1), ("false", 0), ("0", 0), ("", 0)])
+def test_a_gpu_is_lent_where_the_space_says_so(said, lent, monkeypatch):
+    monkeypatch.setenv("SPACES_ZERO_GPU", said)
+    assert lease.lent() == bool(lent)
 
 
 def test_elsewhere_nothing_is_lent_and_there_a_process_keeps_to_the_processor(monkeypatch):
