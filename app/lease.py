@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from app.making import Request
     from app.panel import Panel
 
+LOST = "The lent GPU was lost, or none was free, and nothing was exported: try again in a moment."
 Work = Callable[..., Any]  # gives an iterator of what the job yields
 # Seconds. Bounds, not measured on a lent GPU. Two processor cores took 8 s for a first job of 2 steps of TIP-IM, and
 # 0.08 s for each further step against SFace.
@@ -69,7 +70,15 @@ def lend(work: Work, seconds: Callable[..., int]) -> Work:
 def followed(stream: Any, cancelled: Callable[[], bool]) -> Iterator[Any]:
     """What a lent job yields; raises what it failed with, and gives the GPU back when cancelled."""
     with closing(stream):
-        for item in stream:
+        while True:
+            try:
+                item = next(stream)
+            except StopIteration:
+                return
+            except Exception as error:  # its own errors come as Failed: the process itself is gone, or got no GPU
+                from app.scoring import JobError  # which needs Runtime, and that `lent`
+
+                raise JobError(LOST) from error
             if isinstance(item, Failed):
                 raise item.error
             if cancelled():

@@ -71,6 +71,17 @@ def test_its_errors_come_back_as_sentences(spaces, runtime, astronaut, hopper):
     assert "looks like the person" in str(caught.value) and not runtime.work.locked()
 
 
+def test_a_process_that_dies_is_a_sentence_and_frees_the_place(spaces, runtime, astronaut, hopper, monkeypatch):
+    def dies(request):
+        yield Progress(1, 3, 0.1, None, "Protecting")
+        raise RuntimeError("worker exited: SIGKILL /tmp/x")
+
+    monkeypatch.setattr(jobs, "_lent", dies)
+    with pytest.raises(JobError, match="The lent GPU was lost"):
+        list(jobs.protect(runtime, job(astronaut, hopper)))
+    assert not runtime.work.locked()
+
+
 def test_cancel_gives_the_gpu_back(spaces, runtime, astronaut, hopper):
     seen = []
     for item in jobs.protect(runtime, job(astronaut, hopper, steps=50), lambda: bool(seen)):
