@@ -19,7 +19,9 @@ from pathlib import Path
 import atheris
 from PIL import Image
 
-with atheris.instrument_imports(include=["app.photo", "app.demo.calls", "app.demo.wishes", "app.study.archive"]):
+with atheris.instrument_imports(
+    include=["app.photo", "app.demo.calls", "app.demo.api_values", "app.demo.wishes", "app.study.archive"]
+):
     from app import photo
     from app.demo.calls import fault
     from app.study.archive import Zip

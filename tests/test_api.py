@@ -95,6 +95,12 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
     assert found["rows"][0]["figures"]["PSNR"] > found["rows"][1]["figures"]["PSNR"] > 20
     with zipfile.ZipFile(board) as packed:
         assert {"table.tex", "figure.png", "files/fgsm-weak-photo1.png"} <= set(packed.namelist())
+    panel = {"surrogates": ["compact-vgg"], "judges": ["sface"], "entries": [], "sweep": "fgsm.epsilon:2,8"}
+    board, found = client.predict([photo], targets=[gallery.HOPPER], **panel, api_name="/compare")
+    assert [row["params"] for row in found["rows"]] == [{"epsilon": 2.0}, {"epsilon": 8.0}]
+    assert all(row["still_known_by"].endswith("of 1 held-out judges") for row in found["rows"])
+    with pytest.raises(Exception, match="A sweep has 3 to 12 steps"):
+        client.predict([photo], sweep="fgsm.epsilon:99", api_name="/compare")
     with pytest.raises(Exception, match="no setting called"):
         client.predict(photo=photo, targets=[gallery.HOPPER], params={"step": 2}, api_name="/protect")
 
@@ -117,7 +123,6 @@ def called(address: str, name: str, **given) -> str:
     url = f"{address}/gradio_api/call"
     asked = httpx.post(f"{url}/v2/{name}", json=given, timeout=60).json()
     return httpx.get(f"{url}/{name}/{asked['event_id']}", timeout=60).text
-
 
 
 @pytest.mark.parametrize("path", ["http://169.254.169.254/latest/", "https://example.org/a.png", "/etc/passwd"])

@@ -18,9 +18,10 @@ from starlette.testclient import TestClient
 
 from app import gallery
 from app.demo import api_page
+from app.demo.api_values import LONGEST, entries_of, ids, read
 from app.demo.asked import Asked
 from app.demo.calls import FEW, META, NO_LIST, fault
-from app.demo.wishes import CHECKS, LONGEST, ids, read
+from app.demo.wishes import CHECKS
 from engines.checkpoints import registry
 from engines.params import ParamError
 
@@ -99,6 +100,21 @@ WRONG = [
         {"entries": [{"method": "pgd", "params": {"steps": n}} for n in range(1, 26)]},
         "too many for one board",
     ),
+    ("compare", {"surrogates": ["dlib-resnet"]}, "held-out judge"),
+    ("compare", {"surrogates": "sface"}, "lists of ids"),
+    ("compare", {"surrogates": ["sface"], "judges": ["sface"]}, "named twice"),
+    ("compare", {"judges": ["stargan"]}, "no recogniser called 'stargan'"),
+    ("compare", {"sweep": ["tip-im.gamma:5"]}, "`sweep` must be a text"),
+    ("compare", {"sweep": "tip-im.steps:5"}, "`sweep` must be one of tip-im.gamma, tip-im.epsilon"),
+    ("compare", {"sweep": "../../etc:5"}, "`sweep` must be one of"),
+    ("compare", {"sweep": "tip-im.gamma"}, "with steps or values, such as tip-im.gamma:5"),
+    ("compare", {"sweep": "tip-im.gamma:many"}, "with steps or values"),
+    ("compare", {"sweep": "tip-im.gamma:0.5"}, "with steps or values"),
+    ("compare", {"sweep": "tip-im.gamma:2"}, "A sweep has 3 to 12 steps"),
+    ("compare", {"sweep": "tip-im.gamma:1e400"}, "with steps or values"),
+    ("compare", {"sweep": "tip-im.gamma:0,-1"}, "(gamma) must be a number"),
+    ("compare", {"sweep": "tip-im.gamma:0,nan"}, "(gamma) must be a number"),
+    ("compare", {"sweep": "tip-im.epsilon:" + ",".join(map(str, range(1, 28)))}, "too many for one board"),
     ("survive", {}, "give one as `against`"),
     ("survive", {"against": PHOTO, "changes": {"jpeg": 1000}}, "`changes.jpeg` must be a number from 5 to 100"),
     ("survive", {"against": PHOTO, "changes": {"noise": math.nan}}, "`changes.noise` must be a number from 0"),
@@ -129,6 +145,7 @@ def test_what_is_left_out_or_null_has_its_usual_value():
     assert asked("protect", seed=None, far=None, method=None, params=None, judges=None, target_photos=[]) is None
     assert asked("compare") is None and asked("compare", entries='["pgd:Balanced"]', targets=[], seed=7) is None
     assert asked("compare", entries=[{"method": "pgd", "params": {"steps": 2}}, "tip-im:Balanced"]) is None
+    assert asked("compare", entries=[], sweep="tip-im.gamma:5", surrogates=["compact-vgg"]) is None
     whole = [PHOTO, "key", None, None]
     assert fault(f"{CALL}reveal", {"data": whole}, {}) is None
 
@@ -152,6 +169,13 @@ def test_settings_are_read_from_json():
         with pytest.raises(ParamError):
             read(bad)
     assert ids(None) == [] and ids(["sface"]) == ["sface"]
+
+
+def test_a_sweep_is_steps_over_a_range_or_values_beside_the_entries():
+    steps, values = entries_of([], "tip-im.gamma:3"), entries_of(["pgd:Balanced"], "tip-im.gamma:0,0.5,2")
+    assert [one.params for one in steps] == [{"gamma": gamma} for gamma in (0, 1.5, 3)]
+    assert [(one.method, one.name) for one in values[:2]] == [("pgd", "Balanced"), ("tip-im", "γ 0")]
+    assert [one.params for one in values[1:]] == [{"gamma": gamma} for gamma in (0, 0.5, 2)]
 
 
 async def echo(request) -> PlainTextResponse:

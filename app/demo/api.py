@@ -13,9 +13,9 @@ from app.demo.api_base import LEFT, checked
 from app.demo.api_boards import Boards
 from app.demo.api_catalogue import Catalogue
 from app.demo.api_survival import Survival
+from app.demo.api_values import ids, read
 from app.demo.session import taken
 from app.demo.setting_events import registered
-from app.demo.wishes import ids, read
 from app.erase import Erasure, erase
 from app.jobs import protect
 from app.making import Request

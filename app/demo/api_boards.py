@@ -12,8 +12,8 @@ from app.compare.entries import USUAL as ENTRIES
 from app.compare.figure import drawn
 from app.compare.job import Cell, Comparison, compare, lines
 from app.demo.api_base import LEFT, Base, checked
+from app.demo.api_values import entries_of, ids
 from app.demo.session import taken
-from app.demo.wishes import entries_of, ids
 from app.forge import USUAL, Wall, build, encoded
 from app.photo import load
 from app.scoring import JobError
@@ -59,6 +59,9 @@ class Boards(Base):
         targets: list[str] | None = None,
         far: float = 0.01,
         seed: float = 0,
+        surrogates: list[str] | None = None,
+        judges: list[str] | None = None,
+        sweep: str = "",
         request: Optional[gr.Request] = None,  # noqa: UP045  Gradio looks for this very annotation
     ) -> tuple[str, dict[str, Any]]:
         """Put methods and settings side by side on the same photos.
@@ -69,15 +72,18 @@ class Boards(Base):
             targets: Names of built-in faces for methods that need one; none means one that is not the person.
             far: False-acceptance rate of the thresholds: 0.01 or 0.001.
             seed: The seed; the same one gives the same files.
+            surrogates: Ids of the recognisers to attack; none means the usual one.
+            judges: Ids of the recognisers that only score the files; none means every judge that is there.
+            sweep: A setting for more rows: tip-im.gamma:5 in 5 steps over its range, tip-im.gamma:0,0.5,2 at values.
 
         Returns:
             A ZIP of all files with provenance, tables and the figure; and a row an entry: means, verdict, each photo.
         """
-        asked = entries_of(list(ENTRIES) if entries is None else entries)
+        asked = entries_of(list(ENTRIES) if entries is None else entries, sweep)
         people = tuple(self._person(path, "photos") for path in photos or ())
         towards = tuple(gallery.person(self.runtime, name) for name in targets or ())
-        session = self.desk.of(request)
-        job = Comparison(people, asked, towards, far=float(far), seed=int(seed), identities=session.identities)
+        session, panel = self.desk.of(request), self._panel(ids(surrogates), ids(judges))
+        job = Comparison(people, asked, towards, panel, float(far), int(seed), session.identities)
         left = self._left(request)
         cells = [item for item in compare(self.runtime, job, left) if isinstance(item, Cell)]
         if left():

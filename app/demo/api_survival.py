@@ -9,7 +9,7 @@ import gradio as gr
 from app import photo as photos
 from app.channel import changed
 from app.demo.api_base import Base, checked
-from app.demo.wishes import ids, read
+from app.demo.api_values import ids, read
 from app.score import score
 from app.scoring import JobError, find_person
 

@@ -129,6 +129,9 @@ def _compare(endpoints: Api) -> None:
         gr.CheckboxGroup(list(gallery.NAMES), value=[], label="targets: names of built-in faces"),
         gr.Number(0.01, label="far: false-acceptance rate of the thresholds, 0.01 or 0.001"),
         gr.Number(0, label="seed: the same one gives the same files"),
+        gr.JSON(value=[], label="surrogates: ids of the recognisers to attack; none means the usual one"),
+        gr.JSON(value=[], label="judges: ids that only score the files; none means every judge that is there"),
+        gr.Textbox("", label="sweep: a setting and steps or values, such as tip-im.gamma:5 or tip-im.gamma:0,0.5,2"),
     ]
     outputs = [
         gr.File(label="all files, tables and the figure, as a ZIP"),

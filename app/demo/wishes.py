@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app import gallery
 from app.channel import CHANGES
 from app.compare.entries import USUAL as USUAL_ENTRIES
-from app.compare.entries import Entry, checked, named
 from app.compare.threats import THREATS
+from app.demo.api_values import choice, entries_of, ids, number, read, text
 from app.erase import erasable
 from app.forge import ALL_EDITS, USUAL
-from app.panel import PanelError
+from app.panel import PanelError, panel_of
+from app.panel import check as check_panel
 from app.reveal import readable
 from app.scoring import FARS, JobError
 from engines import manipulate
 from engines.checkpoints import Checkpoint
 from engines.methods import METHODS
 from engines.methods import method as method_of
-from engines.params import ParamError
 
 FORMATS = ("PNG", "JPEG")
-LONGEST = 200  # characters of a text
 SEEDS = 2**53  # the first whole number that JSON no longer tells from the next
 Cards = Mapping[str, Checkpoint]
 
@@ -38,72 +35,6 @@ def check(endpoint: str, given: Mapping[str, Any], cards: Cards) -> None:
     for name in TEXTS & wishes.keys():
         text(name, wishes[name])
     CHECKS[endpoint](wishes, cards)
-
-
-def text(name: str, value: Any) -> None:
-    """A short text without control characters."""
-    if not isinstance(value, str) or len(value) > LONGEST or not (value.isprintable() or not value):
-        raise ParamError(f"`{name}` must be a text of at most {LONGEST} printable characters.")
-
-
-def number(name: str, value: Any, low: float, high: float, whole: bool = False) -> None:
-    """A finite number from `low` to `high`."""
-    kind = "a whole number" if whole else "a number"
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not fits or not low <= value <= high or (whole and value != int(value)):
-        raise ParamError(f"`{name}` must be {kind} from {low:,} to {high:,}.")
-
-
-def choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    """One of these."""
-    if value not in choices:
-        raise ParamError(f"`{name}` must be one of {', '.join(choices)}.")
-
-
-def read(params: Any) -> dict[str, Any]:
-    """Settings given as an object or as JSON text. Raises ParamError."""
-    try:
-        values = json.loads(params) if isinstance(params, str) and params.strip() else params or {}
-    except (ValueError, RecursionError):
-        raise ParamError("The settings (params) are not valid JSON.") from None
-    if not isinstance(values, dict):
-        raise ParamError('The settings (params) must be an object such as {"gamma": 1.0}.')
-    return values
-
-
-def ids(given: Any, what: str = "Surrogates and judges", one: str = "sface") -> list[str]:
-    """Ids given as a list. Raises PanelError."""
-    if not isinstance(given or [], list) or not all(isinstance(id, str) for id in given or []):
-        raise PanelError(f'{what} are lists of ids, such as ["{one}"].')
-    return list(given or [])
-
-
-def entries_of(given: Any) -> tuple[Entry, ...]:
-    """What is to be compared: texts "method:preset", or objects with `method`, `params` and a `name`.
-
-    Raises ParamError, MethodError, JobError.
-    """
-    try:
-        asked = json.loads(given) if isinstance(given, str) else given
-    except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, list):
-        raise ParamError(f'`entries` must be a list such as ["{USUAL_ENTRIES[0]}"].')
-    return checked([named(one) if isinstance(one, str) else _entry(one) for one in asked])
-
-
-def _entry(given: Any) -> Entry:
-    if not isinstance(given, dict) or not given.keys() <= {"method", "name", "params"} or "method" not in given:
-        raise ParamError(
-            "An entry is a text such as tip-im:Balanced, or an object with `method`, `params` and a `name`."
-        )
-    params = read(given.get("params"))
-    settings = ", ".join(f"{key} {value}" for key, value in params.items())[:LONGEST]
-    name = given.get("name") or settings or "as published"
-    text("method", given["method"])
-    text("name", name)
-    method_of(given["method"])
-    return Entry(given["method"], name, params)
 
 
 def _protect(wishes: Mapping[str, Any], cards: Cards) -> None:
@@ -138,10 +69,14 @@ def _forge(wishes: Mapping[str, Any], cards: Cards) -> None:
 
 
 def _compare(wishes: Mapping[str, Any], cards: Cards) -> None:
-    entries_of(wishes.get("entries", list(USUAL_ENTRIES)))
+    entries_of(wishes.get("entries", list(USUAL_ENTRIES)), wishes.get("sweep", ""))
     _targets(wishes)
     _seed(wishes)
     _far(wishes)
+    attacked, held_out = ids(wishes.get("surrogates")), ids(wishes.get("judges"))
+    _recognisers((*attacked, *held_out), cards)
+    if attacked or held_out:
+        check_panel(panel_of(cards, attacked, held_out), cards)
 
 
 def _survive(wishes: Mapping[str, Any], cards: Cards) -> None:
@@ -215,5 +150,5 @@ CHOICES: dict[str | tuple[str, str], Sequence[Any]] = {
 }
 TEXTS = {
     *("method", "format", "identity", "key", "words", "claim", "restorer", "edit"),
-    *("kind", "threat", "register", "forget"),
+    *("kind", "threat", "register", "forget", "sweep"),
 }
