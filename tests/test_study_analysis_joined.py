@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.study import figures
+from app.study import figures, sections_about, sections_found
+from app.study.analysis import analyse
 from app.study.artefacts import artefacts, mask
 from app.study.detection import detection
 from app.study.joined import joined, lower_is_better
@@ -72,6 +73,29 @@ def test_the_gamma_recommended_under_a_judges_threshold():
     # Structural similarity and naturalness go together here: one point beats all.
     assert [p.condition for p in by_measure["ssim"].points if p.on_front] == ["tip-im gamma=2"]
     assert by_measure["ssim"].recommendations[0].value == 2.0
+
+
+def test_a_parameter_s_figure_shades_what_is_recommended():
+    run = simulate("acr", sweep(), 2, Raters(20), seed=1)
+    row = next(r for r in joined(*checked(run.votes, run.stimuli), resamples=300) if r.measure == "judge_cosine")
+    (advice,) = row.recommendations
+    figure = figures.parameter_figure(row, "tip-im", "gamma")
+    (trace,) = figure.data
+    assert list(trace.x) == [0.0, 0.5, 1.0, 1.5, 2.0] and len(trace.error_y.array) == 5
+    assert list(trace.y) == [next(p.naturalness.value for p in row.points if dict(p.parameters)["gamma"] == g)
+                             for g in trace.x]  # fmt: skip
+    line, shade = figure.layout.shapes
+    assert line.x0 == line.x1 == advice.value and (shade.x0, shade.x1) == (advice.low, advice.high)
+    parts = [p for s in sections_found.joined(analyse(run.votes, run.stimuli, resamples=100)) for p in s.parts]
+    assert sum("against gamma of tip-im; recommended:" in getattr(p, "says", "") for p in parts) == 2
+
+
+def test_a_measure_whose_direction_nobody_knows_is_left_out_and_said():
+    run = simulate("acr", sweep(), 2, Raters(8), seed=1)
+    found = analyse(run.votes, run.stimuli, resamples=100)
+    assert found.left_out == ("seconds",) and "seconds: nothing says" in str(sections_about.facts(found, ""))
+    told = analyse(run.votes, run.stimuli, resamples=100, directions={"seconds": True})
+    assert told.left_out == () and "seconds" in {row.measure for row in told.joined}
 
 
 def test_a_limit_that_nothing_reaches_is_said():

@@ -21,6 +21,9 @@ from app.study.choices import Choices
 from app.study.errors import StudyError
 from app.study.incoming import Incoming
 from app.study.protocols import PROTOCOLS
+from app.study.simulate import simulate
+from app.study.simulated_rater import Raters
+from app.study.simulated_trials import Condition
 from app.study.store import Store
 from app.workbench import design_pictures, example, state
 
@@ -322,3 +325,23 @@ def test_an_export_read_back_starts_with_who_was_left_out(store, downloads):
     assert "Raters" not in downloads
     at.file_uploader[0].upload("other.zip", b"PK nothing", "application/zip").run()
     assert "no export of a study" in said(at)
+
+
+def test_what_a_measure_has_to_reach_is_chosen_on_the_page_and_goes_out(store, downloads):
+    run = simulate("acr", [Condition(f"g {g}", 2.5 + g, "m", {"gamma": g}, {"judge": 0.2 * g, "ssim": 0.5})
+                           for g in (0.0, 1.0, 2.0)], 2, Raters(10))  # fmt: skip
+    at = page("results")
+    at.file_uploader[0].upload("study.zip", export.export(run.votes, run.stimuli), "application/zip").run()
+    assert "Left out, since nothing says whether lower is better: judge." in said(at)
+    assert field(at.selectbox, "ssim").options == ["lower is better", "higher is better"]
+    field(at.selectbox, "judge").set_value(True)
+    field(at.number_input, "judge to reach").set_value(0.25).run()
+    assert not at.exception and "Left out" not in said(at)
+    choices = export.read(downloads["Download all data"]).choices
+    assert choices.limits == {"judge": 0.25} and choices.directions == {"judge": True}
+    rows = next(table.value.to_dict("records") for table in at.table if "Recommended" in table.value)
+    assert rows[0]["Recommended"] == "1" and "reach the limit" in rows[0]["Rule"]
+    packed = downloads["Download all data"]
+    at = page("results")
+    at.file_uploader[0].upload("again.zip", packed, "application/zip").run()
+    assert field(at.number_input, "judge to reach").value == 0.25 and downloads["Download all data"] == packed

@@ -13,7 +13,7 @@ from app.study.artefacts import Artefacts, artefacts
 from app.study.checks import Checks, checks
 from app.study.detection import Detection, detection
 from app.study.intervals import LEVEL
-from app.study.joined import Joined, joined
+from app.study.joined import Joined, direction, joined, measures_of
 from app.study.pairs import Pairs, pairs
 from app.study.scores import Scores, scores
 from app.study.screening import Rules, Screening, screen, without
@@ -69,6 +69,7 @@ class Analysis:
     agreement: tuple[Agreement, ...]
     checks: Checks
     joined: tuple[Joined, ...]
+    left_out: tuple[str, ...]  # measures of which nothing says whether lower is better
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; equal analyses give equal dicts."""
@@ -112,6 +113,7 @@ def analyse(
         agreement=tuple(row for name in PROTOCOLS for row in agreement(kept, name, *given)),
         checks=checks(kept, stimuli, level),
         joined=joined(kept, stimuli, *given, limits, directions),
+        left_out=tuple(name for name in measures_of(stimuli) if direction(name, directions) is None),
     )
 
 

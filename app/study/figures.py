@@ -189,3 +189,34 @@ def _method(figure: go.Figure, points: Sequence[Point], method: str, colour: str
         customdata=[escape(p.condition) for p in points],
         hovertemplate="%{customdata}: %{y:.2f} at %{x:.3f}<extra></extra>",
     )
+
+
+def parameter_figure(found: Joined, method: str, parameter: str) -> go.Figure:
+    """Naturalness against one parameter of a method, with its recommended value and the interval of that shaded."""
+    own = [(value, p) for p in found.points if p.method == method and (value := _value(p, parameter)) is not None]
+    own.sort(key=lambda pair: pair[0])
+    bounded = [(p.condition, p.naturalness) for _, p in own]
+    held = all(e.low is not None for _, e in bounded)
+    figure = go.Figure(
+        go.Scatter(
+            x=[value for value, _ in own],
+            y=[p.naturalness.value for _, p in own],
+            mode="markers",
+            marker={"size": 10, "color": COLOURS[0]},
+            error_y=_bars(bounded) if held else None,
+            customdata=[escape(p.condition) for _, p in own],
+            hovertemplate="%{customdata}: %{y:.2f}<extra></extra>",
+        )
+    )
+    for advice in found.recommendations:
+        if (advice.method, advice.parameter) == (method, parameter):
+            figure.add_vline(x=advice.value, line={"color": COLOURS[1], "dash": "dash", "width": 2})
+            if advice.low is not None and advice.high is not None:
+                shade = {"fillcolor": COLOURS[1], "opacity": 0.15, "line_width": 0, "layer": "below"}
+                figure.add_vrect(x0=advice.low, x1=advice.high, **shade)
+    return styled(figure, escape(f"{parameter} of {method} (dashed: recommended)"), SCALES[found.scale])
+
+
+def _value(point: Point, parameter: str) -> float | None:
+    value = dict(point.parameters).get(parameter)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -72,6 +72,16 @@ def lower_is_better(measure: str) -> bool | None:
     return False if any(word in name for word in HIGHER_IS_BETTER) else None
 
 
+def direction(measure: str, directions: Mapping[str, bool] | None = None) -> bool | None:
+    """Whether lower is better: what `directions` says, else the name; None where neither does."""
+    return (directions or {}).get(measure, lower_is_better(measure))
+
+
+def measures_of(stimuli: pd.DataFrame) -> list[str]:
+    """All measures of the test pictures, by name."""
+    return sorted({name for cell in stimuli.loc[stimuli["role"] == "test", "measures"] for name in cell})
+
+
 def joined(
     votes: pd.DataFrame,
     stimuli: pd.DataFrame,
@@ -88,12 +98,11 @@ def joined(
     Only raters are resampled: the intervals speak of other raters, with these pictures and measures.
     """
     tests = stimuli[stimuli["role"] == "test"]
-    measures = sorted({name for cell in tests["measures"] for name in cell})
     found = []
     for scale in SCALES:
         scored = naturalness(votes, stimuli, scale, seed, resamples)
-        for measure in measures if scored is not None else ():
-            down = (directions or {}).get(measure, lower_is_better(measure))
+        for measure in measures_of(stimuli) if scored is not None else ():
+            down = direction(measure, directions)
             if down is not None and scored is not None:
                 rows = _rows(tests, scored, measure)
                 if len(rows) > 1:

@@ -19,7 +19,7 @@ def facts(analysis: Analysis, protocol_hash: str) -> Section:
     """Sizes, times, protocol hash, settings."""
     c, s = analysis.counts, analysis.settings
     seconds = "" if c.median_seconds is None else f"{c.median_seconds:.1f} s"
-    rows = (
+    rows: tuple[tuple[str, str], ...] = (
         ("Raters", f"{c.raters} analysed, {c.raters_before - c.raters} excluded, {c.raters_before} in all"),
         ("Answers analysed", f"{c.votes} ({', '.join(f'{name} {n}' for name, n in c.protocols) or 'none'})"),
         ("Answers by kind", ", ".join(f"{name} {n}" for name, n in c.kinds)),
@@ -28,6 +28,9 @@ def facts(analysis: Analysis, protocol_hash: str) -> Section:
         ("Protocol hash (SHA-256)", protocol_hash or "none: the study was never opened"),
         ("Intervals", f"{s.level:.0%}; {s.resamples} resamples; seed {s.seed}"),
     )
+    if analysis.left_out:
+        said = f"{', '.join(analysis.left_out)}: nothing says whether lower is better"
+        rows += (("Measures left out", said),)
     return Section("Study", (Table(("What", "Value"), rows),))
 
 

@@ -6,6 +6,7 @@ from app.study import figures
 from app.study.analysis import Analysis
 from app.study.blocks import Figure, Part, Section, Table, Words, number, within
 from app.study.detection import Sensitivity
+from app.study.joined import Joined, Recommendation
 
 TITLES = {"detection": "Which one was altered?", "verification": "Same person?"}
 
@@ -118,8 +119,14 @@ def joined(analysis: Analysis) -> list[Section]:
             for r in one.recommendations
         )
         table = (Table(head, rows),) if rows else ()
-        found.append(Section(says, (Figure(figures.pareto_figure(one), says), *table)))
+        curves = tuple(_curve(one, advice) for advice in one.recommendations)
+        found.append(Section(says, (Figure(figures.pareto_figure(one), says), *table, *curves)))
     return found
+
+
+def _curve(one: Joined, advice: Recommendation) -> Figure:
+    says = f"{figures.SCALES[one.scale]} against {advice.parameter} of {advice.method}; recommended: {advice.value:g}"
+    return Figure(figures.parameter_figure(one, advice.method, advice.parameter), says)
 
 
 def _ends(low: float | None, high: float | None) -> str:

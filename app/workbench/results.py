@@ -15,7 +15,7 @@ from app.study.choices import Choices
 from app.study.errors import StudyError
 from app.study.report import html_report
 from app.study.sections import sections
-from app.workbench import example
+from app.workbench import example, result_measures
 from app.workbench.researcher import require
 from app.workbench.sources import Source, from_file, from_store
 from app.workbench.state import store
@@ -58,7 +58,7 @@ def show(source: Source) -> None:
         st.info("No answers yet: the result appears with the first ones.")
         return
     try:
-        choices = source.choices
+        choices = result_measures.show(source, source.choices)
         first = _analysed(source, choices.but(exclusions=()))
         choices = choices.but(exclusions=_exclusions(first, choices.exclusions))
         found = _analysed(source, choices) if choices.exclusions else first

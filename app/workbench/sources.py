@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import pandas as pd
@@ -30,6 +31,11 @@ class Source:
     def name(self) -> str:
         """The title as a part of a file's name."""
         return "".join(c if c.isalnum() else "-" for c in self.title.lower()).strip("-")[:40] or "study"
+
+    @property
+    def key(self) -> str:
+        """A name for what is chosen about it on a page: it stays while answers come in."""
+        return self.study or hashlib.sha256(self.packed(self.choices)).hexdigest()
 
     def packed(self, choices: Choices) -> bytes:
         """All of it as one ZIP (`export.export`), analysed under these choices."""
