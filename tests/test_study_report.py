@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import re
+from base64 import b64decode
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image
 
 from app.study.analysis import analyse
 from app.study.report import html_report
+from app.study.sections import Beside
 from app.study.simulate import simulate
 from app.study.simulated_rater import Raters
 from app.study.simulated_trials import Condition
+from app.study.underlay import underlay
 
 EVIL = "</script><img src=x onerror=alert(1)>&\"'"
 HASH = "ab" * 32
@@ -100,3 +105,18 @@ def test_a_study_of_people_carries_no_banner_and_says_that_nobody_was_excluded()
 def test_too_few_raters_are_said_in_the_table():
     run = simulate("acr", [Condition("x", 3.0)], 1, Raters(2))
     assert "too few raters for an interval: 2" in html_report(analyse(run.votes, run.stimuli), "t", HASH)
+
+
+def test_withdrawals_are_stated_where_they_are_known():
+    assert "Withdrawn" not in html_report(result("acr"), "t", HASH)
+    page = html_report(result("acr"), "t", HASH, beside=Beside(withdrawn=(2, 31)))
+    assert "raters 2, with answers 31: deleted" in page
+
+
+def test_an_underlay_is_small_and_keeps_its_shape():
+    file = io.BytesIO()
+    Image.new("RGBA", (768, 384), (200, 10, 10, 255)).save(file, "PNG")
+    uri = underlay(file.getvalue())
+    with Image.open(io.BytesIO(b64decode(uri.removeprefix("data:image/jpeg;base64,")))) as small:
+        assert small.size == (384, 192) and small.format == "JPEG"
+        assert abs(small.getpixel((100, 100))[0] - 200) < 5

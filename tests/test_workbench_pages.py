@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -267,7 +268,7 @@ def test_what_was_marked_lies_over_the_pictures(store):
     at = page("results")
     assert at.tabs[0].label == "On the pictures"
     figure = json.loads(at.tabs[0].get("plotly_chart")[0].proto.spec)
-    assert figure["layout"]["images"][0]["source"].startswith("data:image/png;base64,")
+    assert figure["layout"]["images"][0]["source"].startswith("data:image/jpeg;base64,")
     assert 0 < figure["data"][0]["zmax"] <= 1
 
 
@@ -345,3 +346,19 @@ def test_what_a_measure_has_to_reach_is_chosen_on_the_page_and_goes_out(store, d
     at = page("results")
     at.file_uploader[0].upload("again.zip", packed, "application/zip").run()
     assert field(at.number_input, "judge to reach").value == 0.25 and downloads["Download all data"] == packed
+
+
+def test_the_report_shows_marks_over_faces_and_withdrawals_and_fetches_nothing(store, downloads):
+    study = rehearsal.study(store, protocol="artefacts")
+    answered(store, study)
+    gone = store.enrol(study, "1")
+    screen = store.next_trial(gone.rater)
+    store.record(gone.rater, screen.trial, [], "gone", 1.0)
+    store.withdraw(gone.code)
+    at = page("results")
+    report = downloads["Download the report"].replace("\\u002f", "/").replace("\\u002b", "+")
+    shown = len(set(re.findall(r"data:image/jpeg;base64,[A-Za-z0-9+/=]+", report)))
+    assert shown == 4, "the three conditions and the reference, on one face"
+    assert "one of them lies under it" in report and "raters 1, with answers 1: deleted" in report
+    assert not re.findall(r"<script[^>]*src=", report) and len(report) > 1_000_000
+    assert export.read(downloads["Download all data"]).withdrawn == (1, 1) and not at.exception

@@ -52,7 +52,7 @@ def codebook(simulated: bool, protocol_hash: str) -> str:
         "starts with an apostrophe, has one apostrophe put before it, to be taken away when read by a program.",
         "analysis.json says how the study was analysed: raters left out (exclusions), seed, resamples and level of "
         "the intervals, and for measures the value to reach (limits) and whether lower is better (directions).",
-        "manifest.json holds the SHA-256 of every file.",
+        "manifest.json holds the SHA-256 of every file, and as withdrawn how many raters and answers were deleted.",
     ]
     for title, columns in (("ratings", RATINGS), ("stimuli", STIMULI), ("raters", RATERS)):
         lines += ["", f"## {title}", "", "| column | meaning |", "| --- | --- |"]

@@ -38,6 +38,7 @@ class Imported:
     simulated: bool
     raters: pd.DataFrame | None = None
     choices: Choices = Choices()
+    withdrawn: tuple[int, int] | None = None
 
 
 def export(
@@ -47,12 +48,14 @@ def export(
     protocol_hash: str = "",
     raters: pd.DataFrame | None = None,
     choices: Choices = Choices(),  # noqa: B008
+    withdrawn: tuple[int, int] | None = None,
 ) -> bytes:
     """The ZIP: ratings and stimuli in three formats, parameters and measures as one row each, codebook, protocol.
 
     frozen: the protocol's text, whose SHA-256 in hex is `protocol_hash`; both "" for a study never opened.
     raters: who took part, if that is known; of its columns only those of `tables.RATERS` go out.
     choices: how the study was analysed; `read` gives them back.
+    withdrawn: how many raters had how many answers deleted, if that is known.
     In CSV, text that a spreadsheet would run as a formula is neutralised (`formats.neutral`); `read` undoes it.
     Raises StudyError for tables that are wrong, or a hash that is not the text's.
     """
@@ -80,6 +83,7 @@ def export(
         "ratings": len(votes),
         "raters": int(votes["rater"].nunique()),
         "stimuli": len(stimuli),
+        "withdrawn": withdrawn,
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
     files["manifest.json"] = json.dumps(manifest, indent=1, sort_keys=True).encode()
@@ -114,7 +118,13 @@ def read(data: bytes, source: str = "json") -> Imported:
     raters = checked_raters(reader(files[told], RATERS)) if told in manifest["sha256"] else None
     choices = read_choices(files["analysis.json"]) if manifest["format"] > 1 else Choices()
     without(votes, choices.exclusions)  # raises for a rater who is not there
-    return Imported(votes, stimuli, frozen, protocol_hash, simulated, raters, choices)
+    gone = _two(manifest.get("withdrawn"))
+    return Imported(votes, stimuli, frozen, protocol_hash, simulated, raters, choices, gone)
+
+
+def _two(found: Any) -> tuple[int, int] | None:
+    good = isinstance(found, list) and len(found) == 2 and all(type(one) is int and one >= 0 for one in found)
+    return (found[0], found[1]) if good else None
 
 
 def _zip(files: dict[str, bytes]) -> bytes:

@@ -8,7 +8,7 @@ from itertools import count
 
 from app.study.analysis import Analysis
 from app.study.blocks import Figure, Section, Table, Words
-from app.study.sections import sections
+from app.study.sections import Beside, sections
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -67,13 +67,16 @@ def _cells(values: Iterable[object], form: str, marked: tuple[int, ...]) -> str:
 
 
 def html_report(
-    analysis: Analysis, title: str, protocol_hash: str, offline: bool = False, more: Iterable[Section] = ()
+    analysis: Analysis,
+    title: str,
+    protocol_hash: str,
+    offline: bool = False,
+    beside: Beside = Beside(),  # noqa: B008
 ) -> str:
-    """The page as text, `more` sections at its end. `offline` carries Plotly inside (about 5 MB); otherwise it comes
-    from Plotly's CDN, with a checksum. All text that comes from the study (title, conditions, labels, rater ids) is
-    escaped."""
+    """The page as text. `offline` carries Plotly inside (about 5 MB); otherwise it comes from Plotly's CDN, with a
+    checksum. All text that comes from the study (title, conditions, labels, rater ids) is escaped."""
     banner = "Simulated raters: an example, and no evidence about people." if analysis.simulated else ""
-    return html_page((*sections(analysis, protocol_hash), *more), title, banner, offline)
+    return html_page(sections(analysis, protocol_hash, beside), title, banner, offline)
 
 
 def html_page(parts: Iterable[Section], title: str, banner: str = "", offline: bool = False, style: str = "") -> str:

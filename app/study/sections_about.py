@@ -15,8 +15,8 @@ METHODS = (
 )
 
 
-def facts(analysis: Analysis, protocol_hash: str) -> Section:
-    """Sizes, times, protocol hash, settings."""
+def facts(analysis: Analysis, protocol_hash: str, withdrawn: tuple[int, int] | None = None) -> Section:
+    """Sizes, times, protocol hash, settings; `withdrawn`: raters and their answers, where that is known."""
     c, s = analysis.counts, analysis.settings
     seconds = "" if c.median_seconds is None else f"{c.median_seconds:.1f} s"
     rows: tuple[tuple[str, str], ...] = (
@@ -28,6 +28,8 @@ def facts(analysis: Analysis, protocol_hash: str) -> Section:
         ("Protocol hash (SHA-256)", protocol_hash or "none: the study was never opened"),
         ("Intervals", f"{s.level:.0%}; {s.resamples} resamples; seed {s.seed}"),
     )
+    if withdrawn is not None:
+        rows += (("Withdrawn", f"raters {withdrawn[0]}, with answers {withdrawn[1]}: deleted as they asked"),)
     if analysis.left_out:
         said = f"{', '.join(analysis.left_out)}: nothing says whether lower is better"
         rows += (("Measures left out", said),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.study import figures
 from app.study.analysis import Analysis
 from app.study.blocks import Figure, Part, Section, Table, Words, number, within
@@ -9,6 +11,7 @@ from app.study.detection import Sensitivity
 from app.study.joined import Joined, Recommendation
 
 TITLES = {"detection": "Which one was altered?", "verification": "Same person?"}
+SHOWN = " A map is of all pictures of its condition; one of them lies under it."
 
 
 def scores(analysis: Analysis) -> list[Section]:
@@ -90,14 +93,14 @@ def _p(value: float | None) -> str:
     return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def artefacts(analysis: Analysis) -> list[Section]:
-    """Heat maps over the face, on one scale."""
+def artefacts(analysis: Analysis, pictures: Mapping[str, str]) -> list[Section]:
+    """Heat maps on one scale; `pictures`: condition -> a data: URI of the face to lie under its map."""
     found = analysis.artefacts
     if found is None:
         return []
     top = max((cell for m in found.conditions for row in m.share for cell in row), default=0.0) or 1.0
     maps = [
-        Figure(figures.heat_figure(m, top=top), f"{m.name}: share of raters who marked each spot")
+        Figure(figures.heat_figure(m, pictures.get(m.name), top), f"{m.name}: share of raters who marked each spot")
         for m in found.conditions
     ]
     rows = tuple(
@@ -105,7 +108,8 @@ def artefacts(analysis: Analysis) -> list[Section]:
         for m in found.conditions
     )
     table = Table(("Condition", "Raters who marked", "Boxes per answer", "Labels (raters)", "Raters"), rows)
-    return [Section("Artefacts", (Words("All heat maps share one scale."), *maps, table))]
+    said = "All heat maps share one scale." + SHOWN * bool(pictures)
+    return [Section("Artefacts", (Words(said), *maps, table))]
 
 
 def joined(analysis: Analysis) -> list[Section]:

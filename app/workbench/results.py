@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from functools import partial
 
 import pandas as pd
 import streamlit as st
 
-from app.study import export, figures
+from app.study import export
 from app.study.analysis import Analysis
 from app.study.blocks import Figure, Section, Table, Words
 from app.study.choices import Choices
 from app.study.errors import StudyError
 from app.study.report import html_report
-from app.study.sections import sections
-from app.workbench import example, result_measures
+from app.study.sections import Beside, sections
+from app.workbench import example, result_measures, result_pictures
 from app.workbench.researcher import require
 from app.workbench.sources import Source, from_file, from_store
 from app.workbench.state import store
-
-MOST_MAPS = 12
 
 
 def page() -> None:
@@ -67,11 +64,12 @@ def show(source: Source) -> None:
         return
     if found.simulated:
         st.warning("Simulated raters: an example, and no evidence about people.")
-    parts = (*_on_pictures(source, found), *sections(found, source.protocol_hash))
+    beside = Beside(result_pictures.by_condition(source, found), source.withdrawn)
+    parts = (*result_pictures.most_marked(source, found), *sections(found, source.protocol_hash, beside))
     for tab, part in zip(st.tabs([part.title for part in parts]), parts, strict=True):
         with tab:
             _section(part)
-    _exports(source, found, choices)
+    _exports(source, found, choices, beside)
 
 
 @st.cache_data(show_spinner="Reading the answers", max_entries=20)
@@ -98,21 +96,6 @@ def _exclusions(analysis: Analysis, before: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(sorted(st.multiselect("Left out", everyone, sorted(out))))
 
 
-def _on_pictures(source: Source, found: Analysis) -> tuple[Section, ...]:
-    """What was marked, over the pictures themselves: the most marked ones."""
-    if found.artefacts is None or not source.study:
-        return ()
-    rows = {row.stimulus: row for row in source.stimuli.itertuples()}
-    maps = sorted(found.artefacts.stimuli, key=lambda one: -max(max(row) for row in one.share))[:MOST_MAPS]
-    shown = []
-    for one in maps:
-        row = rows[one.name]
-        picture = "data:image/png;base64," + b64encode(store().picture(row.sha256)).decode()
-        says = f"{row.photo}, {row.condition}: share of the raters ({one.raters}) who marked each spot"
-        shown.append(Figure(figures.heat_figure(one, picture), says))
-    return (Section("On the pictures", (Words("The most marked pictures first."), *shown)),)
-
-
 def _section(part: Section) -> None:
     for one in part.parts:
         if isinstance(one, Words):
@@ -124,7 +107,7 @@ def _section(part: Section) -> None:
             st.caption(one.says)
 
 
-def _exports(source: Source, analysis: Analysis, choices: Choices) -> None:
+def _exports(source: Source, analysis: Analysis, choices: Choices, beside: Beside) -> None:
     st.divider()
     everything, report, raters = st.columns(3)
     name = f"larvatus-{source.name}"
@@ -132,8 +115,7 @@ def _exports(source: Source, analysis: Analysis, choices: Choices) -> None:
     everything.download_button(
         "Download all data (CSV, Parquet, JSON)", data, f"{name}.zip", "application/zip", on_click="ignore"
     )
-    more = (_withdrawn(source), *_on_pictures(source, analysis))
-    page = partial(html_report, analysis, source.title, source.protocol_hash, offline=True, more=more)
+    page = partial(html_report, analysis, source.title, source.protocol_hash, offline=True, beside=beside)
     report.download_button("Download the report (HTML)", page, f"{name}.html", "text/html", on_click="ignore")
     if source.study:
         raters.download_button(
@@ -144,12 +126,3 @@ def _exports(source: Source, analysis: Analysis, choices: Choices) -> None:
             on_click="ignore",
             help="With the ids that Prolific gave them: keep it to yourself, and do not publish it.",
         )
-
-
-def _withdrawn(source: Source) -> Section:
-    """How many asked for their answers to be deleted; an export does not know."""
-    if not source.study:
-        return Section("Withdrawals", (Words("Not known: this result was read from an export."),))
-    found = store().progress(source.study)
-    said = f"{found.withdrawn_raters} raters withdrew, and {found.withdrawn_answers} answers were deleted."
-    return Section("Withdrawals", (Words(said),))

@@ -26,6 +26,7 @@ class Source:
     study: str = ""
     raters: pd.DataFrame | None = None
     choices: Choices = Choices()  # to begin with
+    withdrawn: tuple[int, int] | None = None  # raters and their answers; None where it is not known
 
     @property
     def name(self) -> str:
@@ -39,7 +40,8 @@ class Source:
 
     def packed(self, choices: Choices) -> bytes:
         """All of it as one ZIP (`export.export`), analysed under these choices."""
-        return export.export(self.votes, self.stimuli, self.frozen, self.protocol_hash, self.raters, choices)
+        given = self.votes, self.stimuli, self.frozen, self.protocol_hash, self.raters
+        return export.export(*given, choices, self.withdrawn)
 
     def payments(self) -> bytes:
         """The raters of a study of the store as CSV, with the ids that their recruiter gave them."""
@@ -48,8 +50,10 @@ class Source:
 
 def from_store(study: Study) -> Source:
     """A study of the store. Raises StudyError."""
-    tables = [read(store(), study.id) for read in (votes.votes, votes.stimuli, votes.raters)]
-    return Source(study.title, *tables[:2], study.frozen or "", study.protocol_hash or "", study.id, tables[2])
+    answers, stimuli, raters = (read(store(), study.id) for read in (votes.votes, votes.stimuli, votes.raters))
+    frozen = study.frozen or "", study.protocol_hash or ""
+    gone = study.withdrawn_raters, study.withdrawn_answers
+    return Source(study.title, answers, stimuli, *frozen, study.id, raters, withdrawn=gone)
 
 
 def from_file() -> Source | None:
@@ -59,4 +63,5 @@ def from_file() -> Source | None:
         return None
     found = export.read(file.getvalue())
     frozen = found.frozen, found.protocol_hash
-    return Source(file.name, found.votes, found.stimuli, *frozen, raters=found.raters, choices=found.choices)
+    tables = found.votes, found.stimuli
+    return Source(file.name, *tables, *frozen, "", found.raters, found.choices, found.withdrawn)
