@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import dataclasses
 import io
@@ -22,7 +23,7 @@ from serving import registry_of, serving
 from app import gallery
 from app import photo as photos
 from app.compare import entries, tables, threats, tradeoff
-from app.compare.archive import archive
+from app.compare.archive import STILL_MATCH, archive
 from app.compare.columns import BY_NAME, STILL, is_best, ordered, there
 from app.compare.entries import Entry
 from app.compare.figure import Look, drawn, encoded, figure, judged, look, pictures
@@ -263,6 +264,7 @@ def test_the_figure_and_the_archive_hold_everything(cells):
     read = list(csv.DictReader(io.StringIO(packed.read("figures.csv").decode())))
     assert float(read[0]["SSIM"]) == pytest.approx(cells[0].figures["SSIM"])
     assert float(read[0]["still match %"]) == cells[0].figures["still match %"]
+    assert read[0][STILL_MATCH] == rows[0].still and rows[0].still.endswith(" of 1")
 
 
 def test_what_fails_on_the_first_photo_is_drawn_on_the_next_and_what_always_fails_not_at_all(cells):
@@ -321,6 +323,17 @@ def test_the_share_of_judges_that_still_match_is_a_column_like_the_others():
     assert 'aria-sort="descending"' in board.board(rows, by="SSIM"), "the most first"
     assert r"FGSM, b & \textbf{0} & 0.80" in tables.latex(rows) and r"Still match (\%)" in tables.latex(rows)
     assert "| FGSM, a | 67 | **0.90** |" in tables.markdown(rows)
+
+
+def test_how_many_judges_still_match_is_read_in_the_row_and_in_the_tables():
+    row = line("a", **{STILL.name: 100 / 3})
+    judges = [
+        SimpleNamespace(recogniser="x", role="judge", matches_self=match) for match in (True, False, False, None)
+    ]
+    row.cells[0].result.scores = (*judges, SimpleNamespace(recogniser="y", role="surrogate", matches_self=True))
+    assert row.still == "1 of 3" and row.verdict == "1 of 3 held-out judges" and line("b").still == ""
+    assert "33<small>1 of 3 still match</small></td>" in board.board([row])
+    assert "FGSM, a & 33 (1 of 3)" in tables.latex([row]) and "| 33 (1 of 3) |" in tables.markdown([row])
 
 
 def test_blind_letters_are_drawn_by_lot():
@@ -591,6 +604,28 @@ def test_in_a_browser_a_link_opens_the_tab_and_faces_zoom_while_pages_scroll(tmp
         page.mouse.up()
         page.mouse.move(x, y, steps=4)
         assert face.evaluate(shift) == left, "and let go"
+
+
+def test_faces_are_large_enough_to_zoom_into_and_written_once(result):
+    large = dataclasses.replace(
+        result,
+        window=(0, 0, 600, 600),
+        **dict.fromkeys(("before", "after", "difference"), np.zeros((600, 600, 3), np.uint8)),
+    )
+    large = dataclasses.replace(large, cams=())
+    cell = Cell(FAST, 0, large)
+    text = board.board(lines((FAST,), [cell]))
+    assert set(sides(text)) == {512} and text.count('loading="lazy"') == 3
+    object.__setattr__(cell, "result", SimpleNamespace(cams=(), scores=(), survival=()))
+    assert board.board(lines((FAST,), [cell])) == text, "not drawn again"
+    many = [dataclasses.replace(cell, entry=entry, result=large, strips={}) for entry in MANY[:9]]
+    assert set(sides(board.board(lines(MANY[:9], many)))) == {256}, "a page of many lines stays light"
+
+
+def sides(text: str) -> list[int]:
+    """Of the pictures inside a page."""
+    found = (base64.b64decode(data) for data in re.findall(r'src="data:image/webp;base64,([^"]+)"', text))
+    return [max(Image.open(io.BytesIO(data)).size) for data in found]
 
 
 def test_a_closed_tab_stops_its_comparison(tab):

@@ -13,6 +13,8 @@ from app.compare import tables
 from app.compare.columns import COLUMNS
 from app.compare.job import Line
 
+STILL_MATCH = "held-out judges that still match"
+
 
 def name_of(line: Line, photo: int) -> str:
     """A file's name without its ending: letters, digits and dashes."""
@@ -42,10 +44,12 @@ def _csv(lines: Sequence[Line]) -> str:
     """A row for each entry and photo, also where it failed."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["method", "settings", "params", "photo", *(column.name for column in COLUMNS), "failed"])
+    writer.writerow(
+        ["method", "settings", "params", "photo", *(column.name for column in COLUMNS), STILL_MATCH, "failed"]
+    )
     for line in lines:
         for cell in line.cells:
             values = [cell.figures.get(column.name, "") for column in COLUMNS]
             about = [line.entry.method, line.entry.name, json.dumps(line.entry.params), cell.photo + 1]
-            writer.writerow([*about, *values, cell.error])
+            writer.writerow([*about, *values, Line(line.entry, (cell,)).still, cell.error])
     return out.getvalue()

@@ -55,6 +55,7 @@ class Cell:
     error: str = ""
     figures: dict[str, float] = field(default_factory=dict)
     restored: np.ndarray | None = None  # the head, uint8 (h, w, 3), after its mask was taken off again
+    strips: dict[Any, str] = field(default_factory=dict, compare=False, repr=False)  # its faces as last written
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,20 @@ class Line:
         }
 
     @property
-    def verdict(self) -> str:
-        """How many held-out judges still match, over all photos."""
+    def still(self) -> str:
+        """How many held-out judges still match, over all photos: "0 of 3"; empty where none has a verdict."""
         scores = [
             score for cell in self.cells if cell.result for score in cell.result.scores if score.role == "judge"
         ]
         known = [score.matches_self for score in scores if score.matches_self is not None]
-        if not known:
-            return self.cells[0].error if self.cells and self.cells[0].error else "no verdict"
-        return f"{sum(known)} of {len(known)} held-out judges"
+        return f"{sum(known)} of {len(known)}" if known else ""
+
+    @property
+    def verdict(self) -> str:
+        """The same in words; or why there is none."""
+        if still := self.still:
+            return f"{still} held-out judges"
+        return self.cells[0].error if self.cells and self.cells[0].error else "no verdict"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able; no pixels. Photos are numbered from 1."""

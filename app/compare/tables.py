@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.compare.columns import is_best, there
+from app.compare.columns import STILL, is_best, there
 from app.compare.job import Line
 
 ESCAPES = {
@@ -29,7 +29,8 @@ def _rows(lines: Sequence[Line], bold: str) -> list[list[str]]:
         for column in columns:
             text = column.written(line.figures.get(column.name))
             text = latex_text(text) if bold == "latex" else text
-            cells.append(f"{first}{text}{last}" if is_best(line, lines, column) else text)
+            text = f"{first}{text}{last}" if is_best(line, lines, column) else text
+            cells.append(f"{text} ({line.still})" if column is STILL and line.still else text)
         rows.append(cells)
     return rows
 

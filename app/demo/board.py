@@ -16,7 +16,9 @@ from app.compare.figure import Look, look, pictures
 from app.compare.job import Cell, Line
 from app.demo import scoreboard
 
-SIDE = 180
+SIDE = 512  # pixels of a face at most, so that a zoom shows more of it; half of that on a board of many lines
+MANY = 8
+STRIPS = 4  # of a cell that are kept as written: on the board, on the step, under a letter
 ALL_HAVE = 3  # the first pictures of a cell: other ones only some methods have, which would give names away
 NAMELESS = "It failed on this photo; the reason would give its name away."
 MARKS = {True: "✓ claims to help", False: "✕ says that it does not", None: "○ tried, but not with the network here"}
@@ -65,29 +67,35 @@ def _row(
     cell = next((cell for cell in line.cells if cell.photo == photo), None)
     figures = "".join(_figure(line, lines, column) for column in columns)
     key = escape(names[line.entry.title] if names else line.entry.title)
-    shots = f'<td colspan="{1 + len(columns)}">{_faces(cell, name, look(lines, photo), bool(names))}</td>'
+    strip = _faces(cell, name, look(lines, photo), bool(names), SIDE if len(lines) <= MANY else SIDE // 2)
+    shots = f'<td colspan="{1 + len(columns)}">{strip}</td>'
     return f'<tr><th>{escape(name)}</th>{figures}</tr><tr class="lv-shots" data-line="{key}">{shots}</tr>'
 
 
 def _figure(line: Line, lines: Sequence[Line], column: Column) -> str:
     text = column.written(line.figures.get(column.name))
     shown = f"<b>★ {text}</b>" if is_best(line, lines, column) else text
-    counted = f' title="{escape(line.verdict)}"' if column is STILL and STILL.name in line.figures else ""
-    return f'<td class="lv-num" data-head="{escape(column.title)}"{counted}>{shown}</td>'
+    counted = f"<small>{line.still} still match</small>" if column is STILL and line.still else ""
+    return f'<td class="lv-num" data-head="{escape(column.title)}">{shown}{counted}</td>'
 
 
-def _faces(cell: Cell | None, name: str, by: Look | None, blind: bool) -> str:
+def _faces(cell: Cell | None, name: str, by: Look | None, blind: bool, side: int = SIDE) -> str:
     if cell is None:
         return '<span class="lv-quiet">not yet on this photo</span>'
     if cell.result is None:
         return f'<span role="alert">{escape(NAMELESS if blind else cell.error)}</span>'
-    shown = list(pictures(cell, by).items())[: ALL_HAVE if blind else None]
-    return f'<div class="lv-strip">{"".join(_face(pixels, caption, name) for caption, pixels in shown)}</div>'
+    if (key := (name, by, blind, side)) not in cell.strips:
+        shown = list(pictures(cell, by).items())[: ALL_HAVE if blind else None]
+        faces = "".join(_face(pixels, caption, name, side) for caption, pixels in shown)
+        while len(cell.strips) >= STRIPS:
+            cell.strips.pop(next(iter(cell.strips)))
+        cell.strips[key] = f'<div class="lv-strip">{faces}</div>'
+    return cell.strips[key]
 
 
-def _face(pixels: np.ndarray, caption: str, name: str) -> str:
+def _face(pixels: np.ndarray, caption: str, name: str, side: int) -> str:
     alt = f"{caption}, {name}"
-    picture = scoreboard.picture(pixels, SIDE, alt).replace("<img ", '<img draggable="false" ', 1)
+    picture = scoreboard.picture(pixels, side, alt).replace("<img ", '<img draggable="false" loading="lazy" ', 1)
     inner = f'<div class="lv-zoom" tabindex="0" aria-label="{escape(alt)}">{picture}</div>'
     return f"<figure>{inner}<figcaption>{escape(caption)}</figcaption></figure>"
 

@@ -1,4 +1,6 @@
-// The board: a press on a column's head sorts by it; wheel, drag, pinch and + - 0 zoom all faces together.
+// The board: a press on a column's head sorts by it; wheel, drag, pinch and + - 0 zoom all faces together, those of
+// the sweep's step too: what is heard and set is that of the column that holds both.
+const area = element.closest('.lv-outputs') || element;
 const state = { scale: 1, x: 0, y: 0, apart: 0 };
 const touches = new Map();
 
@@ -6,12 +8,12 @@ function show() {
   const limit = (state.scale - 1) * 50;
   state.x = Math.max(-limit, Math.min(limit, state.x));
   state.y = Math.max(-limit, Math.min(limit, state.y));
-  // On the board itself, which stays when what streams in is drawn anew.
-  element.style.setProperty('--lv-scale', state.scale);
-  element.style.setProperty('--lv-x', `${state.x}%`);
-  element.style.setProperty('--lv-y', `${state.y}%`);
+  // On the column, which stays when what streams in is drawn anew.
+  area.style.setProperty('--lv-scale', state.scale);
+  area.style.setProperty('--lv-x', `${state.x}%`);
+  area.style.setProperty('--lv-y', `${state.y}%`);
   // A finger scrolls the page until the faces are zoomed.
-  element.style.setProperty('--lv-touch', state.scale > 1 ? 'none' : 'pan-y');
+  area.style.setProperty('--lv-touch', state.scale > 1 ? 'none' : 'pan-y');
 }
 
 function zoom(factor) {
@@ -23,19 +25,19 @@ element.addEventListener('click', event => {
   const head = event.target.closest('[data-sort]');
   if (head) trigger('click', { sort: head.dataset.sort });
 });
-element.addEventListener('wheel', event => {
+area.addEventListener('wheel', event => {
   if (!event.target.closest('.lv-zoom')) return;
   event.preventDefault();
   zoom(event.deltaY < 0 ? 1.2 : 1 / 1.2);
 }, { passive: false });
-element.addEventListener('pointerdown', event => {
+area.addEventListener('pointerdown', event => {
   const face = event.target.closest('.lv-zoom');
   if (!face || event.button) return;
   event.preventDefault();
   face.setPointerCapture(event.pointerId);
   touches.set(event.pointerId, event);
 });
-element.addEventListener('pointermove', event => {
+area.addEventListener('pointermove', event => {
   const before = touches.get(event.pointerId);
   if (!before) return;
   const width = event.target.clientWidth || 100;  // of the face, which has the pointer captured
@@ -56,10 +58,10 @@ element.addEventListener('pointermove', event => {
 for (const end of ['pointerup', 'pointercancel', 'lostpointercapture']) {
   document.addEventListener(end, event => { touches.delete(event.pointerId); state.apart = 0; });
 }
-element.addEventListener('dblclick', event => {
+area.addEventListener('dblclick', event => {
   if (event.target.closest('.lv-zoom')) { state.scale = 1; show(); }
 });
-element.addEventListener('keydown', event => {
+area.addEventListener('keydown', event => {
   const factor = { '+': 1.2, '=': 1.2, '-': 1 / 1.2, '0': 1 / 8 }[event.key];
   if (factor && event.target.closest('.lv-zoom')) { event.preventDefault(); zoom(factor); }
 });
