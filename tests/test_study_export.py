@@ -12,7 +12,7 @@ import zipfile
 import pandas as pd
 import pytest
 
-from app.study import export, formats
+from app.study import codebook, export, formats
 from app.study.analysis import analyse
 from app.study.choices import Choices
 from app.study.codebook import RATERS as RATERS_WORDS
@@ -104,7 +104,7 @@ def test_neutral_text_has_a_way_back(text):
 
 def test_the_codebook_names_every_column_and_the_manifest_every_file():
     assert set(RATINGS) == set(VOTES) and set(STIMULI_WORDS) == set(STIMULI)
-    assert set(RATERS_WORDS) == set(RATERS)
+    assert set(RATERS_WORDS) == set(RATERS) and set(codebook.LONG) == set(formats.LONG)
     packed = zipfile.ZipFile(io.BytesIO(export.export(*study("acr"), FROZEN, HASH)))
     manifest = json.loads(packed.read("manifest.json"))
     assert set(manifest["sha256"]) == set(packed.namelist()) - {"manifest.json"}
@@ -158,8 +158,14 @@ def sealed(packed: bytes, drop: tuple[str, ...] = (), number: int = export.FORMA
 
 def test_an_export_of_the_first_format_is_still_read():
     packed = export.export(*study("acr"), FROZEN, HASH)
-    found = export.read(sealed(packed, drop=("analysis.json",), number=1))
-    assert found.choices == Choices() and found.protocol_hash == HASH
+    older = {name: kind for name, kind in STIMULI.items() if name not in ("person", "provenance")}
+    table = checked(*study("acr"))[1]
+    files = {f"stimuli__{kind}": getattr(formats, f"to_{kind}")(table, older) for kind in export.FORMATS}
+    first = sealed(packed, drop=("analysis.json",), number=1, **files)
+    for source in export.FORMATS:
+        found = export.read(first, source)
+        assert found.choices == Choices() and found.protocol_hash == HASH
+        pd.testing.assert_frame_equal(found.stimuli, table)
     with pytest.raises(ValueError, match="lacks analysis.json"):
         export.read(sealed(packed, drop=("analysis.json",)))
 
@@ -178,6 +184,11 @@ def test_a_rater_left_out_who_is_not_there_is_said():
 def test_parameters_come_one_a_row():
     packed = zipfile.ZipFile(io.BytesIO(export.export(*study("acr"))))
     rows = list(csv.DictReader(io.StringIO(packed.read("parameters.csv").decode("utf-8-sig"), newline="")))
+    read = {"csv": formats.from_csv, "parquet": formats.from_parquet, "json": formats.from_json}
+    for name in ("parameters", "measures"):
+        one, two, three = (read[kind](packed.read(f"{name}.{kind}"), formats.LONG) for kind in export.FORMATS)
+        assert len(one) > 6 and one.to_dict("list") == two.to_dict("list") == three.to_dict("list")
+    assert b"## parameters" in packed.read("codebook.md") and b"## measures" in packed.read("codebook.md")
     gammas = {formats.plain(r["stimulus"]): json.loads(r["value"]) for r in rows if r["name"] == "gamma"}
     assert set(gammas.values()) == {0.0, 1 / 3, 2 / 3} and len(gammas) == 6
 
@@ -188,6 +199,16 @@ def test_people_in_an_export_are_not_marked_simulated():
     packed = export.export(people, stimuli)
     assert not export.read(packed).simulated
     assert b"were simulated" not in zipfile.ZipFile(io.BytesIO(packed)).read("codebook.md")
+
+
+def test_where_a_picture_comes_from_goes_out_and_comes_back():
+    votes, stimuli = study("acr")
+    made = {"source": "=cmd", "steps": [{"method": "tip-im", "at": 0.1}]}
+    stimuli["person"], stimuli["provenance"] = "=ann", [made] * len(stimuli)
+    packed = export.export(votes, stimuli)
+    for source in export.FORMATS:
+        found = export.read(packed, source).stimuli
+        assert set(found["person"]) == {"=ann"} and found["provenance"].tolist() == [made] * len(stimuli)
 
 
 def test_an_empty_study_goes_out_and_comes_back():

@@ -291,6 +291,9 @@ def test_who_took_part_can_be_read_and_paid(store, downloads):
     packed = downloads["Download all data"]
     with zipfile.ZipFile(io.BytesIO(packed)) as files:
         assert not any(b"=cmd" in files.read(name) for name in files.namelist()), "no id of a recruiter goes out"
+    kept = {one.id: (one.person, one.provenance) for one in store.stimuli(study)}
+    rows = export.read(packed).stimuli.itertuples()
+    assert {row.stimulus: (row.person, row.provenance) for row in rows} == kept and any(p for p, _ in kept.values())
     (rater,) = export.read(packed).raters.to_dict("records")
     assert rater == {"rater": row["rater"], "consent_version": "1", "demographics": {"age": "31+"}}
 

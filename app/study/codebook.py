@@ -26,17 +26,25 @@ STIMULI = {
     "photo": "id of the source photo",
     "condition": "label of method and parameters; reference for the unaltered photo",
     "method": "id of the method",
-    "parameters": "JSON object: the method's parameters; one row each in parameters.csv",
+    "parameters": "JSON object: the method's parameters; one row each in parameters",
     "role": "test, reference (hidden reference), anchor (deliberately bad), catch",
     "sha256": "SHA-256 of the picture's file",
-    "measures": "JSON object: what the engines measured on the file; one row each in measures.csv",
+    "measures": "JSON object: what the engines measured on the file; one row each in measures",
+    "person": "who is on the photo, as it was named; may be empty",
+    "provenance": "JSON object: how the file was made, as far as that is known",
 }
 
+LONG = {
+    "stimulus": "id, as in the stimuli",
+    "name": "name of the parameter or measure",
+    "value": "JSON: its value",
+}
 RATERS = {
     "rater": "as in the ratings; also those who gave no answer",
     "consent_version": "version of the consent text that the rater agreed to",
     "demographics": "JSON object: what the rater chose to tell; a question left out is not there",
 }
+TABLES = {"ratings": RATINGS, "stimuli": STIMULI, "parameters": LONG, "measures": LONG, "raters": RATERS}
 
 
 def codebook(simulated: bool, protocol_hash: str) -> str:
@@ -47,14 +55,14 @@ def codebook(simulated: bool, protocol_hash: str) -> str:
     lines += [
         f"Protocol hash (SHA-256 of protocol.json): {protocol_hash or 'none, the study was not opened'}",
         "",
-        "ratings, stimuli and raters come as CSV, Parquet and JSON with the same content. In CSV and Parquet, "
+        "Every table comes as CSV, Parquet and JSON with the same content. In CSV and Parquet, "
         "columns marked JSON hold JSON text. CSV is UTF-8; a cell that a spreadsheet could run as a formula, or that "
         "starts with an apostrophe, has one apostrophe put before it, to be taken away when read by a program.",
         "analysis.json says how the study was analysed: raters left out (exclusions), seed, resamples and level of "
         "the intervals, and for measures the value to reach (limits) and whether lower is better (directions).",
         "manifest.json holds the SHA-256 of every file, and as withdrawn how many raters and answers were deleted.",
     ]
-    for title, columns in (("ratings", RATINGS), ("stimuli", STIMULI), ("raters", RATERS)):
+    for title, columns in TABLES.items():
         lines += ["", f"## {title}", "", "| column | meaning |", "| --- | --- |"]
         lines += [f"| {name} | {meaning} |" for name, meaning in columns.items()]
     return "\n".join([*lines, ""])

@@ -17,10 +17,10 @@ from app.study.codebook import codebook
 from app.study.errors import StudyError
 from app.study.screening import without
 from app.study.simulate import is_simulated
-from app.study.tables import RATERS, STIMULI, VOTES, checked, checked_raters
+from app.study.tables import OPTIONAL, RATERS, STIMULI, VOTES, checked, checked_raters
 
 FORMAT = 2
-READABLE = (1, 2)  # 1 had no analysis.json
+READABLE = (1, 2)  # 1 had no analysis.json, and of the stimuli neither person nor provenance
 LARGEST = 512 * 2**20  # bytes, unpacked: a ZIP that says more is refused
 FILES = 40
 WHEN = (2026, 1, 1, 0, 0, 0)  # in every ZIP entry, so that the same study gives the same bytes
@@ -50,7 +50,7 @@ def export(
     choices: Choices = Choices(),  # noqa: B008
     withdrawn: tuple[int, int] | None = None,
 ) -> bytes:
-    """The ZIP: ratings and stimuli in three formats, parameters and measures as one row each, codebook, protocol.
+    """The ZIP: every table in three formats, parameters and measures as one row each, codebook, protocol.
 
     frozen: the protocol's text, whose SHA-256 in hex is `protocol_hash`; both "" for a study never opened.
     raters: who took part, if that is known; of its columns only those of `tables.RATERS` go out.
@@ -63,6 +63,7 @@ def export(
     if frozen and hashlib.sha256(frozen.encode()).hexdigest() != protocol_hash:
         raise StudyError("The hash does not belong to this protocol text: export with the hash of the frozen text.")
     tables = {"ratings": (votes, VOTES), "stimuli": (stimuli, STIMULI)}
+    tables |= {name: (formats.long(stimuli, name), formats.LONG) for name in ("parameters", "measures")}
     if raters is not None:
         tables["raters"] = (checked_raters(raters), RATERS)
     files: dict[str, bytes] = {}
@@ -70,9 +71,6 @@ def export(
         files[f"{name}.csv"] = formats.to_csv(table, columns)
         files[f"{name}.parquet"] = formats.to_parquet(table, columns)
         files[f"{name}.json"] = formats.to_json(table, columns)
-    for name in ("parameters", "measures"):
-        long = formats.long(stimuli, name)
-        files[f"{name}.csv"] = formats.to_csv(long, formats.LONG)
     files["protocol.json"] = frozen.encode()
     files["analysis.json"] = choices.model_dump_json(indent=1).encode()
     files["codebook.md"] = codebook(simulated := is_simulated(votes), protocol_hash).encode()
@@ -112,7 +110,8 @@ def read(data: bytes, source: str = "json") -> Imported:
     if frozen and hashlib.sha256(frozen.encode()).hexdigest() != protocol_hash:
         raise StudyError("The protocol in this export does not have the hash that it states: it was changed.")
     reader = {"json": formats.from_json, "csv": formats.from_csv, "parquet": formats.from_parquet}[source]
-    votes, stimuli = checked(reader(files[needed[0]], VOTES), reader(files[needed[1]], STIMULI))
+    columns = {name: kind for name, kind in STIMULI.items() if manifest["format"] > 1 or name not in OPTIONAL}
+    votes, stimuli = checked(reader(files[needed[0]], VOTES), reader(files[needed[1]], columns))
     simulated = bool(manifest["simulated"]) or is_simulated(votes)
     told = f"raters.{source}"
     raters = checked_raters(reader(files[told], RATERS)) if told in manifest["sha256"] else None

@@ -44,7 +44,10 @@ STIMULI = {
     "role": "str",
     "sha256": "str",
     "measures": "object",
+    "person": "str",
+    "provenance": "object",
 }
+OPTIONAL = ("person", "provenance")  # of the stimuli: empty where a table does not have them
 
 RATERS = {"rater": "str", "consent_version": "str", "demographics": "object"}  # without any id of a recruiter
 
@@ -55,7 +58,7 @@ def checked(votes: pd.DataFrame, stimuli: pd.DataFrame) -> tuple[pd.DataFrame, p
     votes: one row an answer, sorted by rater, place and trial. stimuli: one row a picture, sorted by id.
     Raises StudyError, one sentence, for the first thing that is wrong.
     """
-    votes, stimuli = _typed(votes, VOTES, "votes"), _typed(stimuli, STIMULI, "stimuli")
+    votes, stimuli = _typed(votes, VOTES, "votes"), _typed(_filled(stimuli), STIMULI, "stimuli")
     _only(votes, "protocol", PROTOCOLS)
     _only(votes, "kind", KINDS)
     _only(stimuli, "role", ROLES)
@@ -69,7 +72,7 @@ def checked(votes: pd.DataFrame, stimuli: pd.DataFrame) -> tuple[pd.DataFrame, p
         raise StudyError(f"The votes name a stimulus that the stimuli table lacks: {lost[0]}. Add its row.")
     answers = [_answer(*row) for row in zip(votes["protocol"], votes["answer"], votes["trial"], strict=True)]
     votes["answer"] = pd.Series(answers, index=votes.index, dtype="object")
-    for name in ("parameters", "measures"):
+    for name in ("parameters", "measures", "provenance"):
         stimuli[name] = pd.Series([_mapping(cell, name) for cell in stimuli[name]], stimuli.index, dtype="object")
     votes = votes.sort_values(["rater", "index", "trial"], kind="stable", ignore_index=True)
     return votes, stimuli.sort_values("stimulus", kind="stable", ignore_index=True)
@@ -92,6 +95,12 @@ def checked_raters(raters: pd.DataFrame) -> pd.DataFrame:
     told = [_mapping(cell, "demographics", "raters") for cell in raters["demographics"]]
     raters["demographics"] = pd.Series(told, raters.index, dtype="object")
     return raters.sort_values("rater", kind="stable", ignore_index=True)
+
+
+def _filled(stimuli: pd.DataFrame) -> pd.DataFrame:
+    """The stimuli with what older tables did not have."""
+    empty = {"person": [""] * len(stimuli), "provenance": [{} for _ in range(len(stimuli))]}
+    return stimuli.assign(**{name: empty[name] for name in OPTIONAL if name not in stimuli})
 
 
 def _typed(table: pd.DataFrame, columns: dict[str, str], name: str) -> pd.DataFrame:

@@ -18,7 +18,10 @@ VOTES = (
     *("rater", "trial", "kind", "index", "protocol", "first", "second", "photo", "answer", "truth", "repeat_of"),
     *("seconds", "answered_at", "screen_width", "screen_height"),
 )
-STIMULI = ("stimulus", "photo", "condition", "method", "parameters", "role", "sha256", "measures")
+STIMULI = (
+    *("stimulus", "photo", "condition", "method", "parameters", "role", "sha256", "measures"),
+    *("person", "provenance"),
+)
 RATERS = {
     "rater": "str",
     "number": "int64",
@@ -56,14 +59,11 @@ def votes(store: Store, study_id: str) -> pd.DataFrame:
 
 
 def stimuli(store: Store, study_id: str) -> pd.DataFrame:
-    """One row a stimulus; `parameters` and `measures` are dicts. Raises StudyError for an unknown study."""
+    """One row a stimulus; `parameters`, `measures` and `provenance` are dicts. Raises StudyError."""
     store.study(study_id)
-    rows = [
-        (one.id, one.photo, one.condition, one.method, one.parameters, one.role, one.sha256, one.measures)
-        for one in store.stimuli(study_id)
-    ]
+    rows = [(one.id, *(getattr(one, name) for name in STIMULI[1:])) for one in store.stimuli(study_id)]
     table = pd.DataFrame(rows, columns=list(STIMULI))
-    objects = {"parameters": "object", "measures": "object"}
+    objects = dict.fromkeys(("parameters", "measures", "provenance"), "object")
     return table.astype({**dict.fromkeys(STIMULI, "str"), **objects})
 
 
