@@ -165,6 +165,19 @@ def test_a_side_habit_is_seen_and_its_absence_too():
         assert bool(found.raters) is seen
 
 
+def test_a_habit_of_a_few_is_no_habit_of_all():
+    """3 of 8 raters always choose the left one: by votes that is sure, by raters it is not."""
+    run = simulate("pairs", FOUR, 4, Raters(8, spread=0.0), seed=5)
+    votes = checked(run.votes, run.stimuli)[0]
+    few = votes["rater"].isin(sorted(set(votes["rater"]))[:3])
+    votes["answer"] = votes["answer"].where(~few, "first")
+    found = side_bias(votes, "pairs")
+    own = votes[votes["kind"] == "main"]
+    shares = (own["answer"] == "first").groupby(own["rater"]).mean()
+    assert found.first.value == pytest.approx(shares.mean()) and found.first.n == 8
+    assert found.p < 0.001 and found.votes.low > 0.5 > found.first.low
+
+
 def test_learning_is_the_second_half_less_the_first():
     """Raters who guess through the first half and see in the second."""
     run = simulate("detection", [Condition("x", 8.0)], 8, Raters(12, spread=0.0), seed=1)

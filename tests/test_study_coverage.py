@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from app.study import coverage, truth
+from app.study.checks import learning, side_bias
 from app.study.intervals import Estimate
 from app.study.simulate import simulate
 from app.study.simulated_rater import Raters
 from app.study.simulated_trials import Condition
+from app.study.tables import checked
 
 MANY = Raters(400, spread=0.5, lapse=0.1, side_bias=0.4, tie=0.3)
 
@@ -49,6 +51,24 @@ def test_strengths_without_noise_are_the_scores_and_lapses_shrink_them():
     centred = np.array(scores) - np.mean(scores)
     assert truth.strengths(scores, Raters(spread=0.0)) == pytest.approx(centred, abs=1e-6)
     assert np.ptp(truth.strengths(scores, Raters(spread=0.0, lapse=0.2))) < np.ptp(centred)
+
+
+def test_side_bias_and_learning_hold_the_truth():
+    """40 simulations: fewer than 34 of 40 would be a rare event with 95 % true."""
+    for name, intervals in (("Side bias", 40), ("Learning", 80)):
+        row = coverage.measure(*next(row for row in coverage.EXPERIMENTS if row[0] == name), 40, seed=1000)
+        assert 0.85 <= row.share <= 1.0 and (row.intervals, row.none) == (intervals, 0)
+
+
+def test_the_expected_side_and_pace_are_what_many_raters_show():
+    raters = Raters(400, spread=0.5, lapse=0.1, side_bias=0.4)
+    run = simulate("pairs", [Condition("x", 1.0), Condition("y", 0.0)], 4, raters, seed=4)
+    votes, stimuli = checked(run.votes, run.stimuli)
+    assert truth.first_share(list(run.score.values()), raters) == pytest.approx(
+        side_bias(votes, "pairs").first.value, abs=0.02
+    )
+    assert truth.first_share([1.0, 0.0], Raters(spread=0.5, lapse=0.1)) == pytest.approx(0.5)
+    assert truth.log_pace(12) == pytest.approx(learning(votes, stimuli, "pairs").log_seconds.value, abs=0.02)
 
 
 @pytest.mark.parametrize("protocol", ["detection", "verification"])

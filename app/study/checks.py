@@ -18,13 +18,16 @@ FEWEST_SIDES = 12  # decided votes of a rater before a side may be called a habi
 
 @dataclass(frozen=True)
 class SideBias:
-    """How often the first (left) picture was chosen. `p`: exact two-sided binomial test against a half.
+    """How often the first (left) picture was chosen: mean over raters of their own shares, with a t interval.
 
-    `raters`: those whose own votes give p < 0.01, with their share of "first".
+    `votes` and `p` are a check: the share of all votes with its exact interval, and the exact two-sided binomial test
+    against a half. They take votes to be independent, and votes of one rater are not: a habit of a few makes both too
+    sure. `raters`: those whose own votes give p < 0.01, with their share of "first".
     """
 
     protocol: str
     first: Estimate
+    votes: Estimate
     p: float | None
     raters: tuple[tuple[str, float], ...]
 
@@ -73,11 +76,12 @@ def side_bias(votes: pd.DataFrame, protocol: str, level: float = LEVEL) -> SideB
     own = own[own["answer"].isin(["first", "second"])]
     first = own["answer"] == "first"
     p = float(stats.binomtest(int(first.sum()), len(own)).pvalue) if len(own) else None
-    habits = []
-    for rater, chosen in first.groupby(own["rater"]):
+    by_rater, habits = first.groupby(own["rater"]), []
+    for rater, chosen in by_rater:
         if len(chosen) >= FEWEST_SIDES and stats.binomtest(int(chosen.sum()), len(chosen)).pvalue < 0.01:
             habits.append((str(rater), float(chosen.mean())))
-    return SideBias(protocol, clopper_pearson(int(first.sum()), len(own), level), p, tuple(habits))
+    shares = t_mean(by_rater.mean().to_numpy(dtype=float), level)
+    return SideBias(protocol, shares, clopper_pearson(int(first.sum()), len(own), level), p, tuple(habits))
 
 
 def learning(votes: pd.DataFrame, stimuli: pd.DataFrame, protocol: str, level: float = LEVEL) -> Learning:

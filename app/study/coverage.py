@@ -12,6 +12,7 @@ import numpy as np
 
 from app.study import truth
 from app.study.artefacts import artefacts
+from app.study.checks import learning, side_bias
 from app.study.detection import detection
 from app.study.intervals import Estimate
 from app.study.joined import joined
@@ -154,6 +155,22 @@ def recommended(seed: int) -> Pairs:
     yield Estimate(found.value, found.low, found.high, MIXED.count), true
 
 
+def sides(seed: int) -> Pairs:
+    """The share of votes for the first picture, raters who differ."""
+    raters = Raters(MIXED.count, 0.5, MIXED.lapse, MIXED.side_bias)
+    run = simulate("pairs", STRENGTHS, 3, raters, seed=seed)
+    found = side_bias(checked(run.votes, run.stimuli)[0], "pairs")
+    yield found.first, truth.first_share(list(run.score.values()), raters)
+
+
+def changes(seed: int) -> Pairs:
+    """What changes through a session: right answers do not, and answers come faster."""
+    run = simulate("detection", SENSITIVITY, 4, MIXED, seed=seed)
+    found = learning(*checked(run.votes, run.stimuli), "detection")
+    yield found.answers, 0.0
+    yield found.log_seconds, truth.log_pace(len(SENSITIVITY) * 4 * 2)
+
+
 def _true_choice() -> float:
     nature = np.array([truth.expected_grade(c.score, MIXED) for c in SWEEP])
     good = -np.array([c.measures["judge_cosine"] for c in SWEEP])
@@ -170,6 +187,8 @@ EXPERIMENTS: tuple[tuple[str, str, Callable[[int], Pairs], bool], ...] = (
     ("d', same/different", "bootstrap over raters", same_different, True),
     ("Share right", "Student t over raters", right_by_rater, True),
     ("Share right, raters alike", "Clopper-Pearson", right, True),
+    ("Side bias", "Student t over raters", sides, True),
+    ("Learning", "Student t over raters", changes, True),
     ("Share who marked", "Clopper-Pearson", marked, False),
     ("Recommended value", "bootstrap, discrete", recommended, False),
 )

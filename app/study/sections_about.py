@@ -63,7 +63,7 @@ def agreement(analysis: Analysis) -> list[Section]:
 def checks(analysis: Analysis) -> list[Section]:
     """Side bias and learning."""
     sides = tuple(
-        (s.protocol, within(s.first), "" if s.p is None else f"{s.p:.3f}", ", ".join(name for name, _ in s.raters))
+        (s.protocol, within(s.first), within(s.votes), "" if s.p is None else f"{s.p:.3f}", _names(s.raters))
         for s in analysis.checks.sides
     )
     trends = tuple(
@@ -71,12 +71,17 @@ def checks(analysis: Analysis) -> list[Section]:
     )
     parts: list[Part] = []
     if sides:
-        head = ("Protocol", "Chose the first", "p against a half", "Raters with a habit (p < 0.01)")
+        exact = "Check: exact, votes", "p against a half (exact)"
+        head = ("Protocol", "Chose the first (t, raters)", *exact, "Raters with a habit (p < 0.01)")
         parts.append(Table(head, sides))
     if trends:
         parts.append(Words("Second half of the session less the first, mean over raters."))
         parts.append(Table(("Protocol", "Measure", "Change", "Change of ln(seconds)"), trends))
     return [Section("Checks", tuple(parts))] if parts else []
+
+
+def _names(raters: tuple[tuple[str, float], ...]) -> str:
+    return ", ".join(name for name, _ in raters)
 
 
 def methods(analysis: Analysis) -> list[Section]:

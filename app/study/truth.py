@@ -38,6 +38,23 @@ def strengths(scores: Sequence[float], raters: Raters) -> np.ndarray:
     return np.asarray(fit(wins[None], 1e-9)[0])
 
 
+def first_share(scores: Sequence[float], raters: Raters) -> float:
+    """How often the first of two is chosen, every pair of `scores` as often either way round; without ties."""
+    above = np.triu_indices(len(scores), 1)
+    lead = (np.asarray(scores, dtype=float)[:, None] - np.asarray(scores, dtype=float)[None, :])[above]
+    node, weight = np.polynomial.hermite_e.hermegauss(41)
+    seen = lead[:, None] + 2**0.5 * raters.spread * node
+    share = (special.expit(seen + raters.side_bias) + special.expit(-seen + raters.side_bias)) / 2
+    return float((1 - raters.lapse) * (share @ (weight / weight.sum())).mean() + raters.lapse / 2)
+
+
+def log_pace(trials: int) -> float:
+    """Change of ln(seconds) of a simulated rater from the first half of `trials` main trials to the second."""
+    pace = np.log(1 + 2 / (np.arange(1, trials + 1) + 2))  # place 0 is the training trial
+    late = np.arange(1, trials + 1) > trials / 2
+    return float(pace[late].mean() - pace[~late].mean())
+
+
 def detection_rates(d: float, raters: Raters) -> tuple[float, float]:
     """H and F of "which one was altered?" for raters whose own d' spread around `d`."""
     wide = (2 + raters.spread**2) ** 0.5
