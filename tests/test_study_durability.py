@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import threading
 
 import pytest
@@ -184,15 +185,34 @@ def test_a_backup_is_whole_while_raters_go_on(tmp_path, monkeypatch, capsys):
         backup.backup(store.database, tmp_path / "copies" / "copy.sqlite" / "below.sqlite")
 
 
-def test_postgresql_is_backed_up_by_its_own_tool(monkeypatch, capsys):
+def test_a_copy_of_postgresql_is_one_that_pg_restore_reads(cluster, tmp_path, monkeypatch):
+    address = cluster.fresh()
+    store = Store(address)
+    rehearsal.study(store)
+    monkeypatch.setenv("DATABASE_URL", address)
+    monkeypatch.setenv("LARVATUS_STUDIES", str(tmp_path))
+    assert backup.main([]) == 0
+    (copy,) = (tmp_path / "backups").iterdir()
+    assert copy.suffix == ".dump" and copy.stat().st_mode & 0o077 == 0
+    listed = subprocess.run([str(cluster.bin / "pg_restore"), "--list", str(copy)], capture_output=True, text=True)
+    assert listed.returncode == 0 and "TABLE DATA public stimulus" in listed.stdout
+    store.close_database()
+    monkeypatch.setenv("DATABASE_URL", address.replace("/postgres", "/nothing"))
+    assert backup.main([]) == 1 and len(list((tmp_path / "backups").iterdir())) == 1
+
+
+def test_postgresql_is_backed_up_by_its_own_tool(monkeypatch, tmp_path):
     class Remote:
         path = None
         url = parsed("postgresql://ann:secret@db.example/studies")
 
     said = backup.pg_dump_command(Remote, backup.Path("my copy.dump"))  # type: ignore[arg-type]
     assert said == "pg_dump --format=custom '--file=my copy.dump' --dbname=postgresql://ann@db.example/studies"
-    with pytest.raises(StudyError, match="run pg_dump"):
-        backup.backup(Remote, backup.Path("x"))  # type: ignore[arg-type]
+    monkeypatch.setattr(backup.shutil, "which", lambda name: None)
+    monkeypatch.setattr(backup.glob, "glob", lambda pattern: [])
+    with pytest.raises(StudyError, match="pg_dump is not here. Run where it is: pg_dump"):
+        backup.backup(Remote, tmp_path / "x")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_broken_database_file_is_a_sentence(tmp_path):

@@ -62,6 +62,8 @@ def refusal(members):
 def test_a_zip_and_a_folder_give_the_same_pictures(tmp_path):
     found = stimuli.import_zip(packed(files()))
     again = stimuli.import_folder(written(tmp_path / "study", files()))
+    sent = stimuli.import_files({f"study/{name}": data for name, data in files().items()})
+    assert [one.sha256 for one in sent] == [one.sha256 for one in found]
     assert [(one.sha256, one.condition) for one in found] == [(one.sha256, one.condition) for one in again]
     roles = {one.condition: one.source.role for one in found}
     assert roles == {"reference": "reference", **dict.fromkeys(map("anchor: {}".format, ANCHORS), "anchor"),
@@ -217,6 +219,10 @@ def test_folders_that_reach_outside(tmp_path):
         stimuli.import_folder(folder)
     with pytest.raises(StudyError, match="no folder"):
         stimuli.import_folder(tmp_path / "none")
+    with pytest.raises(StudyError, match="leads out of the folder"):
+        stimuli.import_files({"../manifest.csv": b"file,photo"})
+    with pytest.raises(StudyError, match="is not in the folder"):
+        stimuli.import_files({"manifest.csv": b"file,photo,role\na.png,ann,reference\n"})
     with pytest.raises(StudyError, match="no file"):
         stimuli.import_zip(tmp_path / "none.zip")
 

@@ -199,6 +199,29 @@ def test_pictures_are_made_of_photos_methods_and_values_and_again_without_losing
     assert sum(one.role == "test" for one in store.stimuli(study)) == 3, "the new one beside those that were there"
 
 
+def test_a_zip_and_a_folder_are_imported_on_the_page(store):
+    study = store.create({"title": "Imported", "protocol": "acr"}).id
+    manifest = "file,photo,role,method\na.png,ann,reference,\nb.png,ann,test,tip-im\n"
+    files = {"manifest.csv": manifest.encode()} | {
+        f"{name}.png": rehearsal.picture("ann", name, "test").png for name in "ab"
+    }
+    box = io.BytesIO()
+    with zipfile.ZipFile(box, "w") as packed:
+        for name, data in files.items():
+            packed.writestr(name, data)
+    at = page("design")
+    field(at.file_uploader, "ZIP").upload("study.zip", box.getvalue(), "application/zip").run()
+    press(at, "Import")
+    assert {row.role for row in store.stimuli(study)} == {"reference", "test", "anchor"}
+    press(at, "Remove all pictures")
+    at = page("design")
+    for name, data in files.items():
+        field(at.file_uploader, "or a folder").upload(name, data, "image/png")
+    at.run()
+    press(at, "Import")
+    assert len(store.stimuli(study)) == 5
+
+
 def test_a_full_study_says_so_and_who_withdrew(store):
     study = rehearsal.study(store, stopping={"raters": 2})
     answered(store, study, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -40,6 +41,30 @@ def safe_name(name: str) -> str:
     if outside or not parts:
         raise StudyError(f"The path “{name[:80]}” leads out of the folder: name files relative to the manifest.")
     return "/".join(parts)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files that were sent one by one, by their paths in the folder that they come from."""
+
+    files: Mapping[str, bytes]
+
+    def names(self) -> list[str]:
+        """All files."""
+        if len(self.files) > MOST_FILES:
+            raise StudyError(f"The folder holds more than {MOST_FILES:,} files: split it into several studies.")
+        if sum(map(len, self.files.values())) > MOST_BYTES:
+            raise StudyError("The folder holds more than 1 GB: save smaller pictures, or split the study.")
+        return [safe_name(name) for name in self.files]
+
+    def read(self, name: str) -> bytes:
+        """One file. Raises StudyError."""
+        found = {safe_name(one): data for one, data in self.files.items()}.get(safe_name(name))
+        if found is None:
+            raise StudyError(f"The file “{name}” is not in the folder: correct the manifest.")
+        if len(found) > MOST_BYTES_EACH:
+            raise StudyError(f"The file “{name}” is larger than 25 MB: save a smaller one.")
+        return found
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from app import photo as photos
 from app.photo import PhotoError
 from app.study import manifest
 from app.study.anchors import ANCHORS, parameters
-from app.study.archive import MOST_BYTES, Folder, Source, Zip
+from app.study.archive import MOST_BYTES, Files, Folder, Source, Zip
 from app.study.canonical import sha256
 from app.study.errors import StudyError
 from app.study.incoming import Incoming, Prepared
@@ -63,6 +63,11 @@ def import_folder(folder: str | Path, anchors: Sequence[str] = tuple(ANCHORS)) -
 def import_zip(source: bytes | str | Path, anchors: Sequence[str] = tuple(ANCHORS)) -> list[Prepared]:
     """All pictures of an untrusted ZIP's manifest, with anchors. Raises StudyError."""
     return _all(Zip(source if isinstance(source, bytes) else Path(source)), anchors)
+
+
+def import_files(files: Mapping[str, bytes], anchors: Sequence[str] = tuple(ANCHORS)) -> list[Prepared]:
+    """All pictures of the manifest in a folder whose files were uploaded, by their paths. Raises StudyError."""
+    return _all(Files(files), anchors)
 
 
 def _all(source: Source, anchors: Sequence[str]) -> list[Prepared]:

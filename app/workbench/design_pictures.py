@@ -14,7 +14,7 @@ from app.study.anchors import ANCHORS
 from app.study.errors import StudyError
 from app.study.incoming import Prepared
 from app.study.model import Study
-from app.study.stimuli import import_zip, prepare, unseen, with_anchors
+from app.study.stimuli import import_files, import_zip, prepare, unseen, with_anchors
 from app.workbench.state import store
 from engines.methods import METHODS
 from engines.params import ParamError
@@ -33,7 +33,7 @@ def show(study: Study) -> None:
     _listed(study)
     if study.state != "draft":
         return
-    made, sent, imported = st.tabs(["Make them here", "From the demo", "Import a ZIP"])
+    made, sent, imported = st.tabs(["Make them here", "From the demo", "Import a folder or ZIP"])
     with made:
         _make(study)
     with sent:
@@ -153,15 +153,17 @@ def _sent(study: Study) -> None:
 
 def _import(study: Study) -> None:
     st.write(
-        "A ZIP with pictures and a `manifest.csv` whose columns are `file, photo, role, method, condition` "
+        "A folder or ZIP with pictures and a `manifest.csv` whose columns are `file, photo, role, method, condition` "
         "(role: test, reference, anchor or catch); any `measure_NAME` column joins the result."
     )
     file = st.file_uploader("ZIP", ["zip"])
+    folder = st.file_uploader("or a folder", accept_multiple_files="directory")
     st.caption(CONSENT)
-    if file is None or not st.button("Import"):
+    if not (file or folder) or not st.button("Import"):
         return
     try:
-        store().add(study.id, import_zip(file.getvalue()))
+        files = {one.name: one.getvalue() for one in folder or ()}
+        store().add(study.id, import_zip(file.getvalue()) if file else import_files(files))
     except StudyError as error:
         st.error(str(error))
     else:
