@@ -34,6 +34,7 @@ from app.demo import board, compare_events
 from app.demo import compare as compare_tab
 from app.demo.api import Api
 from app.demo.build import build
+from app.demo.compare import Borrowed
 from app.demo.compare_events import NOTHING, CompareEvents
 from app.demo.faces import from_person
 from app.demo.session import Desk
@@ -202,6 +203,7 @@ def test_a_link_brings_settings_back_and_nothing_else():
     for link in (
         Link(("tip-im:Natural", "pgd:Balanced"), far=0.001),
         Link((), "tip-im.epsilon", 7),
+        Link(("fgsm:Strong",), targets=(gallery.VIRTUAL,), attacked=("sface", "compact-vgg"), held_out=()),
         Link(("fgsm:Strong",), "fgsm.epsilon", 3, threat=threats.BACK, natural="PSNR", blind=True),
     ):
         assert linked(link.query) == link
@@ -358,8 +360,9 @@ def test_a_blind_board_is_in_the_order_of_its_letters_until_it_is_sorted():
 def tab(runtime, small_panel, tmp_path):
     desk = Desk(tmp_path)
     with gr.Blocks():
-        view, far = compare_tab.draw(), gr.Radio([0.01, 0.001])
-    events = CompareEvents(runtime, view, desk, far)
+        view, lists = compare_tab.draw(), [gr.CheckboxGroup() for _ in range(3)]
+        borrowed = Borrowed(gr.Radio([0.01, 0.001]), *lists)
+    events = CompareEvents(runtime, view, desk, borrowed)
     return SimpleNamespace(view=view, events=events, session=desk.of(ALICE))
 
 
@@ -416,7 +419,7 @@ def test_the_tab_streams_lines_sorts_hides_names_and_packs(tab, astronaut):
     assert [html.count("lv-shots") for html in boards] == [1, 2, 3, 4, 4], "one more each time, and all at the end"
     packed = next(step for step in out if view.pack in step)
     assert zipfile.is_zipfile(packed[view.pack]) and Path(packed[view.pdf]).read_bytes().startswith(b"%PDF")
-    assert packed[view.link] == "?compare=fgsm%3ABalanced&sweep=fgsm%3A3&far=0.01" and "Done." in out[-1][view.status]
+    assert packed[view.link] == out[0][view.link] and "Done." in out[-1][view.status]
     assert 'aria-sort="descending"' in events.sort(gr.EventData(None, {"sort": "SSIM"}), ALICE)
     assert 'aria-sort="descending"' not in events.sort(gr.EventData(None, {"sort": "SSIM"}), ALICE)
     blind = events.look(0, True, "SSIM", ALICE)
@@ -441,7 +444,7 @@ def test_a_link_opens_the_tab_and_brings_its_settings_once(tab):
     query = "?compare=fgsm:Balanced&sweep=fgsm:4&far=0.001&threat=trace&looks=PSNR&blind=1"
     assert events.arrive(query).selected == "compare" and not isinstance(events.arrive(""), gr.Tabs)
     brought = events.open(query, threats.SEARCH, ALICE)
-    there = (view.chosen, view.swept, view.steps, events.far, view.threat, view.natural, view.blind)
+    there = (view.chosen, view.swept, view.steps, events.borrowed.far, view.threat, view.natural, view.blind)
     assert [brought[part] for part in there] == [
         *(["fgsm:Balanced"], "fgsm.epsilon", 4, 0.001),
         *(threats.TRACE, "PSNR", True),
@@ -449,6 +452,22 @@ def test_a_link_opens_the_tab_and_brings_its_settings_once(tab):
     assert brought[view.claims] == board.claims(threats.TRACE)
     again = events.open(query, threats.BACK, ALICE)
     assert view.chosen not in again and again[view.claims] == board.claims(threats.BACK), "what was changed stays"
+
+
+def test_a_link_is_there_when_a_run_begins_and_brings_targets_and_recognisers_back(tab, runtime):
+    view, asked = tab.view, tab.events.borrowed
+    query = press(tab, "fgsm:Balanced", targets=[gallery.VIRTUAL])[view.link]
+    tab.session.comparing.linked = False
+    brought = tab.events.open(query, threats.SEARCH, ALICE)
+    whom = [brought[part] for part in (asked.targets, asked.attacked, asked.held_out)]
+    assert whom == [[gallery.VIRTUAL], ["compact-vgg"], ["compact-inception"]] and view.status not in brought
+    tab.session.comparing.linked = False
+    query = "?compare=fgsm:Balanced&targets=Nobody&attacked=nobody,compact-vgg&held=compact-vgg"
+    brought = tab.events.open(query, threats.SEARCH, ALICE)
+    whom = [brought[part] for part in (asked.targets, asked.attacked, asked.held_out)]
+    assert whom == [[], ["compact-vgg"], []] and "left out: Nobody, nobody." in brought[view.status]
+    tab.session.comparing.linked = False
+    assert not {asked.targets, asked.attacked} & {*tab.events.open("?compare=fgsm:Strong", threats.SEARCH, ALICE)}
 
 
 def test_names_hidden_during_a_run_stay_hidden(quick):

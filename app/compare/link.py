@@ -9,12 +9,17 @@ from app.compare import threats, tradeoff
 from app.compare.entries import STEPS, choices, sweeps
 from app.scoring import FARS
 
+BORROWED = {"targets": "targets", "attacked": "attacked", "held": "held_out"}  # words of an address, fields of a Link
+LONGEST = 64  # names of one kind that are read
 WORRIES = dict(zip(("search", "train", "forge", "trace", "back"), threats.THREATS, strict=True))
 
 
 @dataclass(frozen=True)
 class Link:
-    """What is chosen; the knob that is swept ("" for none) and in how many steps; the FAR; how it is looked at."""
+    """What is chosen; the knob that is swept ("" for none) and in how many steps; the FAR; how it is looked at.
+
+    Then names of the built-in faces that methods lead to, and ids of recognisers; None where a link does not say.
+    """
 
     chosen: tuple[str, ...]
     swept: str = ""
@@ -23,6 +28,9 @@ class Link:
     threat: str = threats.SEARCH
     natural: str = "SSIM"
     blind: bool = False
+    targets: tuple[str, ...] | None = None
+    attacked: tuple[str, ...] | None = None
+    held_out: tuple[str, ...] | None = None
 
     @property
     def query(self) -> str:
@@ -35,12 +43,14 @@ class Link:
         }
         sweep = {"sweep": f"{self.swept}:{self.steps}"} if self.swept else {}
         asked = {"compare": ",".join(self.chosen), **sweep, "far": f"{self.far:g}"}
-        return "?" + urlencode(asked | {name: value for name, value in unusual.items() if value})
+        borrowed = {word: getattr(self, name) for word, name in BORROWED.items()}
+        told = {word: ",".join(names) for word, names in borrowed.items() if names is not None}
+        return "?" + urlencode(asked | {name: value for name, value in unusual.items() if value} | told)
 
 
 def linked(query: str) -> Link | None:
     """What a query asks for, as far as it is known here; None where it names no board."""
-    asked = dict(parse_qsl(query.lstrip("?")))
+    asked = dict(parse_qsl(query.lstrip("?"), keep_blank_values=True))
     known, natural = choices(), asked.get("looks", "")
     chosen = tuple(dict.fromkeys(choice for choice in asked.get("compare", "").split(",") if choice in known))
     knob, steps = _sweep(asked.get("sweep", ""))
@@ -54,7 +64,12 @@ def linked(query: str) -> Link | None:
         WORRIES.get(asked.get("threat", ""), Link.threat),
         natural if natural in tradeoff.natural() else Link.natural,
         asked.get("blind") == "1",
+        *(_names(asked.get(word)) for word in BORROWED),
     )
+
+
+def _names(asked: str | None) -> tuple[str, ...] | None:
+    return None if asked is None else tuple(dict.fromkeys(filter(None, asked.split(",")[:LONGEST])))
 
 
 def _sweep(asked: str) -> tuple[str, int]:

@@ -96,7 +96,8 @@ def build(runtime: Runtime) -> gr.Blocks:
         wires.authority(tabs, authority_tab, view, AuthorityEvents(runtime, office, desk))
         if eraser_view is not None:
             wires.eraser((tabs, eraser_tabs), view, EraserEvents(runtime, eraser_view, desk))
-        wires.compare(compare_tab, view, CompareEvents(runtime, matrix, desk, view.far))
+        lent = compare.Borrowed(view.far, view.targets, side.attacked, side.held_out)
+        wires.compare(compare_tab, view, CompareEvents(runtime, matrix, desk, lent), panels)
         if thieves is not None:
             wires.stolen(stolen.StolenEvents(runtime, thieves))
         reading = {"fn": lambda: models.read(runtime, shelf), "outputs": shelf.everything, **wires.LIGHT}

@@ -18,7 +18,23 @@ SCRIPT = (Path(__file__).parent / "compare.js").read_text()
 INTRO = "One photo, several methods: choose them on the left, and see what each hides and what it costs in looks."
 THREAT = "What worries you? Papers claim to help against some threats and not against others."
 BORROWED = "Targets and thresholds are those of Protect, recognisers those of the panel."
+FILLED = "It is filled in when Compare is pressed."
 LINK = "A link that brings these settings back, without any photo:"
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """Components of Protect and of the panel's drawer that the tab reads, and that a link sets."""
+
+    far: Any
+    targets: Any
+    attacked: Any
+    held_out: Any
+
+    @property
+    def everything(self) -> list[Any]:
+        """All of them."""
+        return [getattr(self, item.name) for item in fields(self)]
 
 
 @dataclass
@@ -119,6 +135,8 @@ def _methods(found: dict[str, Any]) -> None:
         found["compare"] = gr.Button("Compare", variant="primary", scale=3, elem_id="lv-compare-button")
         found["cancel"] = gr.Button("Cancel", scale=1, interactive=False, min_width=90, elem_id="lv-compare-cancel")
     found["status"] = gr.HTML(elem_classes="lv-status", elem_id="lv-compare-status", padding=False)
+    copied: dict[str, Any] = {"interactive": False, "max_lines": 1, "buttons": ["copy"]}
+    found["link"] = gr.Textbox(label=LINK, placeholder=FILLED, elem_id="lv-permalink", **copied)
 
 
 def _board(found: dict[str, Any]) -> None:
@@ -146,6 +164,3 @@ def _exports(found: dict[str, Any]) -> None:
         code: dict[str, Any] = {"interactive": False, "lines": 4, "buttons": ["copy"], "max_lines": 14}
         found["latex"] = gr.Code(label="LaTeX", language="latex", elem_id="lv-latex", **code)
         found["markdown"] = gr.Code(label="Markdown", language="markdown", elem_id="lv-markdown", **code)
-        found["link"] = gr.Textbox(
-            label=LINK, interactive=False, max_lines=1, buttons=["copy"], elem_id="lv-permalink"
-        )

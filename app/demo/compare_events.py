@@ -18,12 +18,12 @@ from app.compare.link import Link, linked
 from app.compare.threats import suited
 from app.demo import board, example, scoreboard
 from app.demo import compare_shown as shown
-from app.demo.compare import CompareView
+from app.demo.compare import Borrowed, CompareView
 from app.demo.compare_shown import Comparing, Updates
 from app.demo.session import Desk, Session, taken
 from app.errors import sentence
 from app.made import Made
-from app.panel import Panel, check
+from app.panel import Panel, check, usable
 from app.report import Result
 from app.runtime import Runtime
 from app.scoring import Person, find_person
@@ -31,14 +31,15 @@ from app.study.errors import StudyError
 
 WAITING = "Waiting for a free place."
 STOPPED = "Stopped. The lines that were done stay."
+MISSING = "The link names what is not here, which is left out: {}."
 NOTHING = "There is no board yet: press Compare first."
 
 
 class CompareEvents:
     """The handlers of the tab."""
 
-    def __init__(self, runtime: Runtime, view: CompareView, desk: Desk, far: Any):
-        self.runtime, self.view, self.desk, self.far = runtime, view, desk, far
+    def __init__(self, runtime: Runtime, view: CompareView, desk: Desk, borrowed: Borrowed):
+        self.runtime, self.view, self.desk, self.borrowed = runtime, view, desk, borrowed
         self.unchanged: Updates = {view.status: gr.skip()}
 
     def arrive(self, query: str) -> Any:
@@ -60,7 +61,22 @@ class CompareEvents:
         kept.blind, kept.natural = link.blind, link.natural
         looks = {view.threat: link.threat, view.natural: link.natural, view.blind: link.blind}
         sweep = {view.swept: link.swept, view.steps: link.steps}
-        return {view.chosen: list(link.chosen), **sweep, self.far: link.far, **looks}
+        found, missing = self._borrowed(link)
+        said = {view.status: scoreboard.alert(MISSING.format(", ".join(missing)))} if missing else {}
+        return {view.chosen: list(link.chosen), **sweep, self.borrowed.far: link.far, **looks, **found, **said}
+
+    def _borrowed(self, link: Link) -> tuple[Updates, list[str]]:
+        """Targets and recognisers as a link says, and the names of those that are not here."""
+        attackable, judging = ([card.id for card in cards] for cards in usable(self.runtime.cards))
+        asked, there = self.borrowed, (list(gallery.NAMES), attackable, judging)
+        rows = zip(there, (link.targets, link.attacked, link.held_out), strict=True)
+        kept = [None if names is None else [name for name in names if name in known] for known, names in rows]
+        if kept[2] is not None:  # nobody is both
+            kept[2] = [id for id in kept[2] if id not in (kept[1] or ())]
+        named = [*(link.targets or ()), *(link.attacked or ()), *(link.held_out or ())]
+        missing = [name for name in named if name not in {*there[0], *attackable, *judging}]
+        parts = zip((asked.targets, asked.attacked, asked.held_out), kept, strict=True)
+        return {part: names for part, names in parts if names is not None}, missing
 
     def choose_threat(self, threat: str) -> str:
         """What papers say about another threat."""
@@ -111,7 +127,8 @@ class CompareEvents:
     ) -> Updates:
         """The press of Compare, before any waiting: what is asked becomes a job."""
         session, view = self.desk.of(request), self.view
-        link = Link(tuple(chosen or ()), swept or "", int(steps), far, threat, natural, blind)
+        whom = tuple(tuple(names or ()) for names in (targets, attacked, held_out))
+        link = Link(tuple(chosen or ()), swept or "", int(steps), far, threat, natural, blind, *whom)
         panel = Panel(tuple(attacked), tuple(held_out))
         try:
             kept = self._asked(session, link, panel, targets)
@@ -119,7 +136,13 @@ class CompareEvents:
             return {view.status: scoreboard.alert(sentence(error))}
         session.comparing = kept
         faces = shown.sitters(view, kept, self._people(session))
-        return {**faces, **shown.blank(view), **shown.busy(view, True), view.status: scoreboard.said(WAITING)}
+        return {
+            **faces,
+            **shown.blank(view),
+            **shown.busy(view, True),
+            **self._link(kept),
+            view.status: scoreboard.said(WAITING),
+        }
 
     def _asked(self, session: Session, link: Link, panel: Panel, targets: list[str]) -> Comparing:
         """A comparison that can start. Raises what `compare` does."""

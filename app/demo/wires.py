@@ -139,29 +139,30 @@ def forge(tabs: Any, tab: Any, from_view: View, events: ForgeEvents) -> None:
     view.wall.click(events.enlarge, None, view.everything, **LIGHT).then(None, None, None, js=SCROLL, **QUIET)
 
 
-def compare(tab: Any, from_view: View, events: CompareEvents) -> None:
+def compare(tab: Any, from_view: View, events: CompareEvents, panels: PanelEvents) -> None:
     view, page, everything = events.view, cast(Any, Context.root_block), events.view.everything
-    named = {part.elem_id: part for part in page.blocks.values() if getattr(part, "elem_id", None)}
+    borrowed = events.borrowed
     loading = {**LOOKS, "show_progress": "minimal"}
     # "multiple": Compare may be pressed again before the run that other photos have stopped is over.
     work = {"concurrency_id": HEAVY, "trigger_mode": "multiple", **QUIET}
     page.load(events.arrive, view.link, tab.parent, js="() => [location.search]", **LIGHT)
     opening = {"js": "(link, threat) => [location.search, threat]", **LIGHT}
-    tab.select(events.open, [view.link, view.threat], [*everything, events.far], **opening)
+    opened = tab.select(events.open, [view.link, view.threat], [*everything, *borrowed.everything], **opening)
+    seen_by = [borrowed.attacked, borrowed.held_out, from_view.method]
+    opened.then(panels.method, seen_by, panels.view.everything, **LIGHT)
     view.threat.input(events.choose_threat, view.threat, view.claims, **LAST)
     view.suited.click(events.choose_suited, view.threat, everything, **LIGHT)
     view.drop.upload(events.take, view.drop, everything, show_progress_on=[view.sitter], **loading)
     view.clear.click(events.clear, None, everything, **LIGHT)
-    settings = [view.chosen, view.swept, view.steps, from_view.far, view.threat, view.natural, view.blind]
-    asked = [*settings, from_view.targets, named["lv-attacked"], named["lv-held-out"]]
-    run = view.compare.click(events.begin, asked, everything, queue=False, **QUIET).then(
-        events.run, None, everything, **work
-    )
+    settings = [view.chosen, view.swept, view.steps, borrowed.far, view.threat, view.natural, view.blind]
+    asked = [*settings, borrowed.targets, borrowed.attacked, borrowed.held_out]
+    pressed = view.compare.click(events.begin, asked, everything, queue=False, **QUIET)
+    run = pressed.then(events.run, None, everything, **work)
     view.cancel.click(events.cancel, None, everything, cancels=[run], queue=False, **QUIET)
     view.board.click(events.sort, None, view.board, **LIGHT)
     seen = [view.photo, view.blind, view.natural]
     looked = gr.on([part.input for part in seen], events.look, seen, everything, **LAST)
-    for done in (run, looked):
+    for done in (pressed, run, looked):
         done.then(None, view.link, view.link, js=ADDRESS, **QUIET)
     view.step.input(events.show_step, view.step, view.step_view, **LAST)
     view.study.click(events.send_to_study, None, view.sent, **LIGHT)
