@@ -30,7 +30,7 @@ from app.compare.figure import Look, drawn, encoded, figure, judged, look, pictu
 from app.compare.job import Cell, Comparison, Line, Working, compare, lines, request
 from app.compare.likeness import likeness
 from app.compare.link import Link, linked
-from app.demo import board, compare_events
+from app.demo import board, compare_events, compare_shown
 from app.demo import compare as compare_tab
 from app.demo.api import Api
 from app.demo.build import build
@@ -256,17 +256,29 @@ def test_the_figure_and_the_archive_hold_everything(cells):
     assert image.width > 1200 and abs(image.info["dpi"][0] - 300) < 1 and made["pdf"].startswith(b"%PDF")
     with pytest.raises(ValueError, match="png or pdf"):
         encoded(figure(rows), "svg")
-    packed = zipfile.ZipFile(io.BytesIO(archive(rows, made)))
-    assert packed.read("figure.png") == made["png"]
+    assert b"Type42" in made["pdf"] or b"/CIDFontType2" in made["pdf"]
+    assert b"/Type3" not in made["pdf"], "publishers refuse those fonts"
+    second = [dataclasses.replace(cell, photo=1) for cell in cells]
+    rows = lines((FAST, WEAK), [*cells, *second])
+    data = archive(rows)
+    packed = zipfile.ZipFile(io.BytesIO(data))
+    assert packed.read("figure-photo1.png") == made["png"] and packed.read("figure-photo2.pdf").startswith(b"%PDF")
     names = set(packed.namelist())
-    assert {"figures.csv", "table.tex", "table.md", "figure.png", "figure.pdf"} <= names
+    assert {"figures.csv", "table.tex", "table.md", "figure-photo1.pdf", "tradeoff.html"} <= names
+    plot = packed.read("tradeoff.html").decode()
+    assert '<script src="http' not in plot and packed.getinfo("tradeoff.html").compress_size < 2_000_000
+    for place, cell in ((1, cells[0]), (2, second[0])):
+        shown = pictures(cell, look(rows, cell.photo))
+        for caption, file in (("Difference × 8", "difference-8"), ("Grad-CAM after", "grad-cam-after")):
+            read = Image.open(io.BytesIO(packed.read(f"pictures/fgsm-balanced-photo{place}-{file}.png")))
+            assert np.array_equal(np.asarray(read), shown[caption])
     files = sorted(name for name in names if name.endswith(".png") and name.startswith("files/"))
-    assert len(files) == 2 and packed.read(files[0]) in {cell.result.file for cell in cells}
+    assert len(files) == 4 and packed.read(files[0]) in {cell.result.file for cell in cells}
     assert json.loads(packed.read(files[0].replace(".png", ".json")))["provenance"]["provenance"]["method"] == "fgsm"
     read = list(csv.DictReader(io.StringIO(packed.read("figures.csv").decode())))
     assert float(read[0]["SSIM"]) == pytest.approx(cells[0].figures["SSIM"])
     assert float(read[0]["still match %"]) == cells[0].figures["still match %"]
-    assert read[0][STILL_MATCH] == rows[0].still and rows[0].still.endswith(" of 1")
+    assert read[0][STILL_MATCH].endswith(" of 1") and rows[0].still.endswith(" of 2")
 
 
 def test_what_fails_on_the_first_photo_is_drawn_on_the_next_and_what_always_fails_not_at_all(cells):
@@ -275,7 +287,9 @@ def test_what_fails_on_the_first_photo_is_drawn_on_the_next_and_what_always_fail
     assert drawn(lines((FAST, WEAK), [failed, *second]))["png"] == drawn(lines((FAST, WEAK), cells))["png"]
     rows = lines((FAST,), [failed])
     assert drawn(rows) == {}
-    assert "figure.png" not in zipfile.ZipFile(io.BytesIO(archive(rows, {}))).namelist()
+    assert not [
+        name for name in zipfile.ZipFile(io.BytesIO(archive(rows))).namelist() if name.endswith(("png", "pdf"))
+    ]
 
 
 def test_the_api_says_in_rows_why_nothing_worked(runtime, astronaut_file, small_panel, tmp_path, monkeypatch):
@@ -545,6 +559,21 @@ def test_the_step_is_kept_and_a_new_run_begins_at_the_first(quick):
     begun = press(quick, sweep="fgsm")
     assert begun[view.step]["value"] == 1 and begun[view.photo]["value"] == 0
     assert [step[view.step]["value"] for step in events.run(ALICE) if view.step in step] == [1] * 4
+
+
+def test_the_figures_files_are_those_of_the_photo_that_is_looked_at(quick):
+    view, events = quick.view, quick.events
+    run(quick, "fgsm:Balanced")
+    kept = quick.session.comparing
+    other = dataclasses.replace(kept.cells[0].result, after=kept.cells[0].result.before)
+    kept.cells.append(dataclasses.replace(kept.cells[0], photo=1, result=other, strips={}))
+    one, two = (
+        Path(compare_shown.figures(view, quick.session, kept)[view.png]).read_bytes() for kept.photo in (0, 1)
+    )
+    kept.photo = 0
+    looked = events.look(1, False, "SSIM", ALICE)
+    assert Path(looked[view.png]).read_bytes() == two != one and Path(looked[view.pdf]).read_bytes()[:4] == b"%PDF"
+    assert view.png not in events.look(1, False, "PSNR", ALICE), "the same photo, the same figure"
 
 
 def test_a_step_that_is_also_chosen_is_one_line_and_still_a_step(quick, monkeypatch):

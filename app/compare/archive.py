@@ -1,4 +1,4 @@
-"""Everything of a comparison in one ZIP: the files, their provenance, the figures as CSV, tables, the figure."""
+"""Everything of a comparison in one ZIP: files, provenance, pictures, figures as CSV, tables, figures, plots."""
 
 from __future__ import annotations
 
@@ -7,37 +7,57 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
 
 from app.compare import tables
 from app.compare.columns import COLUMNS
-from app.compare.job import Line
+from app.compare.figure import Look, drawn, look, pictures
+from app.compare.job import Cell, Line
+from app.compare.tradeoff import points, tradeoff
 
 STILL_MATCH = "held-out judges that still match"
 
 
 def name_of(line: Line, photo: int) -> str:
     """A file's name without its ending: letters, digits and dashes."""
-    plain = re.sub(r"[^a-z0-9.]+", "-", f"{line.entry.method} {line.entry.name}".lower()).strip("-")
-    return f"{plain}-photo{photo + 1}"
+    return f"{_plain(f'{line.entry.method} {line.entry.name}')}-photo{photo + 1}"
 
 
-def archive(lines: Sequence[Line], figures: Mapping[str, bytes]) -> bytes:
-    """The ZIP, with the files of the figure by format (`figure.drawn`). No uploaded file's name is in it."""
+def _plain(words: str) -> str:
+    return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")
+
+
+def archive(lines: Sequence[Line], natural: str = "SSIM") -> bytes:
+    """The ZIP, with a figure of each photo, the plot by that measure of looks, and no uploaded file's name."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for line in lines:
             for cell in line.cells:
-                if cell.result is not None:
-                    stem, ending = name_of(line, cell.photo), cell.result.name.rsplit(".", 1)[-1]
-                    packed.writestr(f"files/{stem}.{ending}", cell.result.file)
-                    packed.writestr(f"files/{stem}.json", json.dumps(cell.result.as_dict(), indent=1))
+                _cell(packed, name_of(line, cell.photo), cell, look(lines, cell.photo))
         packed.writestr("figures.csv", _csv(lines))
         packed.writestr("table.tex", tables.latex(lines))
         packed.writestr("table.md", tables.markdown(lines))
-        for format, data in figures.items():
-            packed.writestr(f"figure.{format}", data)
+        for photo in sorted({cell.photo for line in lines for cell in line.cells if cell.result is not None}):
+            for format, data in drawn(lines, photo).items():
+                packed.writestr(f"figure-photo{photo + 1}.{format}", data)
+        if len(points(lines, natural)) > 1:  # with plotly's script inside: it is to open without a network
+            packed.writestr("tradeoff.html", tradeoff(lines, natural).to_html(include_plotlyjs=True))
     return file.getvalue()
+
+
+def _cell(packed: zipfile.ZipFile, stem: str, cell: Cell, by: Look | None) -> None:
+    """A cell's file, what is known of it, and every picture that the board shows of it."""
+    if cell.result is None:
+        return
+    packed.writestr(f"files/{stem}.{cell.result.name.rsplit('.', 1)[-1]}", cell.result.file)
+    packed.writestr(f"files/{stem}.json", json.dumps(cell.result.as_dict(), indent=1))
+    for caption, pixels in pictures(cell, by).items():
+        image = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(image, "PNG")
+        packed.writestr(f"pictures/{stem}-{_plain(caption)}.png", image.getvalue(), zipfile.ZIP_STORED)
 
 
 def _csv(lines: Sequence[Line]) -> str:

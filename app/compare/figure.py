@@ -129,6 +129,9 @@ def encoded(made: Figure, format: str) -> bytes:
     """The figure as "png" at 300 dots an inch, or as "pdf". Raises ValueError for anything else."""
     if format not in FORMATS:
         raise ValueError(f"A figure is written as {' or '.join(FORMATS)}, not {format!r}.")
+    from matplotlib import rc_context
+
     file = io.BytesIO()
-    made.savefig(file, format=format, dpi=DPI, metadata={"Creator": "Larvatus"} if format == "pdf" else None)
+    with rc_context({"pdf.fonttype": 42}):  # publishers refuse the Type 3 fonts that are usual here
+        made.savefig(file, format=format, dpi=DPI, metadata={"Creator": "Larvatus"} if format == "pdf" else None)
     return file.getvalue()

@@ -9,7 +9,6 @@ import gradio as gr
 from app import gallery
 from app.compare.archive import archive
 from app.compare.entries import USUAL as ENTRIES
-from app.compare.figure import drawn
 from app.compare.job import Cell, Comparison, compare, lines
 from app.demo.api_base import LEFT, Base, checked
 from app.demo.api_values import entries_of, ids
@@ -89,5 +88,5 @@ class Boards(Base):
         if left():
             raise JobError(LEFT)
         board = lines(asked, cells)
-        packed = archive(board, drawn(board))
+        packed = archive(board)
         return session.write("larvatus-compare.zip", packed), {"rows": [line.as_dict() for line in board]}

@@ -209,9 +209,14 @@ class CompareEvents:
 
     def look(self, photo: int | None, blind: bool, natural: str, request: gr.Request) -> Updates:
         """Another photo's faces, other names, another measure of looks: also for the lines that are still to come."""
-        kept = self._kept(self.desk.of(request))
+        session = self.desk.of(request)
+        kept = self._kept(session)
+        other = kept.photo != int(photo or 0)
         kept.photo, kept.blind, kept.natural = int(photo or 0), blind, natural
-        return {**shown.hung(self.view, kept), **self._link(kept)} if kept.cells else self.unchanged
+        if not kept.cells:
+            return self.unchanged
+        files = shown.figures(self.view, session, kept) if other and kept.packed else {}
+        return {**shown.hung(self.view, kept), **self._link(kept), **files}
 
     def show_step(self, number: float, request: gr.Request) -> str:
         """One step of the sweep."""

@@ -127,16 +127,22 @@ def packed(view: CompareView, session: Session, kept: Comparing) -> Updates:
     shown = kept.lines
     if not any(cell.result for cell in kept.cells):
         return {view.export: gr.update(visible=False)}
-    files, kept.packed = drawn(shown, kept.photo), True
+    kept.packed = True
     return {
         view.export: gr.update(visible=not kept.blind),
-        view.pack: session.write("larvatus-compare.zip", archive(shown, files)),
-        view.png: session.write("larvatus-compare.png", files["png"]),
-        view.pdf: session.write("larvatus-compare.pdf", files["pdf"]),
+        view.pack: session.write("larvatus-compare.zip", archive(shown, kept.natural)),
+        **figures(view, session, kept),
         view.latex: tables.latex(shown),
         view.markdown: tables.markdown(shown),
         view.study: gr.update(visible=to_study.offered()),
     }
+
+
+def figures(view: CompareView, session: Session, kept: Comparing) -> Updates:
+    """The figure's files, of the photo that is looked at."""
+    files = drawn(kept.lines, kept.photo)
+    parts = {"png": view.png, "pdf": view.pdf}
+    return {parts[format]: session.write(f"larvatus-compare.{format}", data) for format, data in files.items()}
 
 
 def under_way(item: Working, blind: bool) -> str:
