@@ -48,6 +48,7 @@ JOBS: dict[str, dict[str, Any]] = {
     "erase": {"api_name": "/erase"},
     "forge": {"api_name": "/forge"},
     "survive": {"api_name": "/survive"},
+    "stolen": {"api_name": "/stolen"},
     "compare": {"api_name": "/compare", "entries": ["fgsm:Balanced", "pgd:Balanced"], **TARGET},
 }
 SECOND = {"score": "against", "survive": "against", "forge": "protected"}  # the parameter for a second photo

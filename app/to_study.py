@@ -42,17 +42,19 @@ def measured(result: Result) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if np.isfinite(value)}
 
 
-def pictures(made: Made) -> list[Incoming]:
-    """The photo as it was put in, and its protected file; both under one name, which no other photo has."""
+def pictures(made: Made, condition: str = "") -> list[Incoming]:
+    """The photo as it was put in, and its protected file; both under one name, which no other photo has.
+
+    `condition`: the file's name in the study; without one it is called after method and settings.
+    """
     from app.study.incoming import Incoming  # brings the database's library along: half a second at a start
 
     original = photos.encode(made.person.photo.pixels, "PNG")
     name = f"{made.person.name} {hashlib.sha256(original).hexdigest()[:6]}"
     parameters = dict(made.settings.get("provenance", {}).get("params", {}))
     plain = {key: value for key, value in parameters.items() if isinstance(value, bool | int | float | str)}
-    version = Incoming(
-        made.file, name, method=made.method, parameters=plain, measures=made.measures, provenance=made.settings
-    )
+    about = {"measures": made.measures, "provenance": made.settings}
+    version = Incoming(made.file, name, method=made.method, parameters=plain, condition=condition, **about)
     return [Incoming(original, name, role="reference"), version]
 
 

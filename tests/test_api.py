@@ -27,15 +27,20 @@ from PIL import Image
 from serving import ROOT, registry_of, serving
 
 from app import gallery
+from app import photo as photos
 from app.compare.threats import CLAIMS
 from app.demo import tools
+from app.demo.api_stolen import ITSELF, SIDE
+from app.demo.api_study import made
 from app.demo.wishes import CHECKS
+from app.study import inbox
+from app.to_study import pictures
 from engines.checkpoints import REGISTRY
 from engines.methods import METHODS
 
 TEACHERS = ("compact-vgg", "compact-vovnet", "compact-ir-se")  # against which the networks below were trained
 RECOGNISERS = ("sface", "dlib-resnet", *TEACHERS, "compact-inception")
-HERE = (*RECOGNISERS, "dip-watermark", "erasable-mask", "attributes", "parser", "stargan")
+HERE = (*RECOGNISERS, "dip-watermark", "erasable-mask", "attributes", "parser", "stargan", "ipmn")
 
 
 def put(folder: Path, data: bytes) -> Path:
@@ -46,11 +51,17 @@ def put(folder: Path, data: bytes) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """The real app in a process of its own, with two recognisers, a mask, a mark and a forger."""
+def studies(tmp_path_factory):
+    """The folder of the study workbench beside the app."""
+    return tmp_path_factory.mktemp("studies")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, studies):
+    """The real app in a process of its own, with two recognisers, masks, a mark, a forger and imitators."""
     folder = tmp_path_factory.mktemp("weights")
     (folder / "bundled").symlink_to(REGISTRY.parent / "bundled")
-    with serving(example=False, **registry_of(folder, *HERE)) as url:
+    with serving(example=False, LARVATUS_STUDIES=str(studies), SPACE_ID="", **registry_of(folder, *HERE)) as url:
         yield url
 
 
@@ -154,6 +165,7 @@ def test_a_client_of_the_api_fetches_its_own_files_and_nobody_elses(address, tmp
         "forge": {"photo": photo, "protected": photo, "forgers": ["stargan"]},
         "survive": {"photo": photo, "against": photo, "judges": ["sface"]},
         "compare": {"photos": [photo], "entries": ["fgsm:Balanced"], "targets": [gallery.HOPPER]},
+        "stolen": {"photo": photo},
     }
 
     def answer(url: str, **cookies: str) -> int:
@@ -313,6 +325,46 @@ def test_what_a_mask_hides_is_erased_forged_and_sent_through_jpeg(address, tmp_p
     assert one.predict(forget="alice", api_name="/identities") == {"rows": []}
     with pytest.raises(Exception, match="is not registered here"):
         one.predict(forget="Alice", api_name="/identities")
+
+
+def test_imitators_draw_and_what_they_stole_is_read(address, tmp_path):
+    client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
+    photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
+    board, found = client.predict(photo, api_name="/stolen")
+    assert Image.open(board).size == (3 * SIDE, len(found["rows"]) * SIDE)
+    names = [row["drawn_by"] for row in found["rows"]]
+    assert ITSELF in names and names[0].startswith("Imitator") and found["verdict"].startswith("The watermark gives")
+    assert [row["nc"] is None for row in found["rows"]] == [name.startswith("Control") for name in names]
+    with pytest.raises(Exception, match="not in the list of choices"):
+        client.predict(photo, "Nobody", api_name="/stolen")
+
+
+def test_a_photo_and_what_methods_made_of_it_are_sent_to_a_study(address, studies, tmp_path, monkeypatch):
+    client = Client(address, verbose=False, download_files=str(tmp_path / "got"))
+    photo = handle_file(put(tmp_path, gallery.portrait(gallery.COLLINS)))
+    ours, _ = client.predict(photo, method="fgsm", targets=[gallery.HOPPER], api_name="/protect")
+    (tmp_path / "theirs.png").write_bytes(gallery.portrait(gallery.HOPPER))
+    files = [handle_file(ours), handle_file(tmp_path / "theirs.png")]
+    with pytest.raises(Exception, match="no method and no condition: fill in one"):
+        client.predict(photo, files, api_name="/send_to_study")
+    sent = client.predict(photo, files, conditions=["", "a cloak"], api_name="/send_to_study")
+    assert [row["method"] for row in sent["rows"]] == ["", "fgsm", ""]
+    monkeypatch.setenv("LARVATUS_STUDIES", str(studies))
+    reference, first, second = inbox.fetch(sent["code"])
+    assert first.data == Path(ours).read_bytes() and first.parameters["epsilon"] == 12.0 and not first.condition
+    assert second.condition == "a cloak" and reference.photo == first.photo == second.photo
+    assert [one.label for one in (reference, first, second)] == [row["condition"] for row in sent["rows"]]
+
+
+def test_what_a_file_says_of_itself_counts_as_far_as_it_makes_sense(astronaut):
+    def said(settings):
+        return photos.encode(astronaut.photo.pixels, "PNG", 95, settings)
+
+    for stamp in ("x", {"method": ["fgsm"]}, {"method": "nosuch"}, {}):
+        assert made(astronaut, said({"provenance": stamp}), "pgd").method == "pgd"
+    for params in ("x", [1], {"epsilon": [1]}):
+        one = made(astronaut, said({"provenance": {"method": "fgsm", "params": params}}), "pgd")
+        assert one.method == "fgsm" and pictures(one)[1].parameters == {}
 
 
 def test_a_client_learns_what_there_is(address):

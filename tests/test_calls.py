@@ -26,7 +26,11 @@ from engines.checkpoints import registry
 from engines.params import ParamError
 
 PHOTO = {"path": "photo.png", "meta": META}
-FOR_A_PHOTO = {"compare": {"photos": [PHOTO]}, "methods": {}, "models": {}, "claims": {}, "identities": {}}
+FOR_A_PHOTO = {
+    "compare": {"photos": [PHOTO]},
+    "send_to_study": {"photo": PHOTO, "files": [PHOTO]},
+    **{name: {} for name in ("methods", "models", "claims", "identities")},
+}
 CALL, NAMED = "/gradio_api/call/", "/gradio_api/call/v2/"
 
 
@@ -121,6 +125,18 @@ WRONG = [
     ("survive", {"against": PHOTO, "changes": {"../x": 1}}, "`changes` must be one of jpeg, noise, scale, blur"),
     ("survive", {"against": PHOTO, "changes": [1]}, "must be an object"),
     ("survive", {"against": PHOTO, "judges": ["stargan"]}, "no recogniser called 'stargan'"),
+    ("stolen", {"photo": None}, "give one as `photo`"),
+    ("stolen", {"face": "Nobody"}, "`face` must be one of Grace Hopper"),
+    ("stolen", {"face": 7}, "`face` must be a text"),
+    ("send_to_study", {"files": None}, "give one as `files`"),
+    ("send_to_study", {"files": PHOTO}, "`files` must be a list of files"),
+    ("send_to_study", {"files": ["/etc/passwd"]}, "`files` must be a file"),
+    ("send_to_study", {"files": []}, "1 to 24 files"),
+    ("send_to_study", {"files": [PHOTO] * 25}, "1 to 24 files"),
+    ("send_to_study", {"method": "../../etc"}, "no method called '../../etc'"),
+    ("send_to_study", {"conditions": "mild"}, "Conditions are lists"),
+    ("send_to_study", {"conditions": ["mild", "strong"]}, "a name for each of the `files`"),
+    ("send_to_study", {"conditions": ["a\0b"]}, "`conditions` must be a text"),
     ("methods", {"method": "../../etc"}, "no method called '../../etc'"),
     ("methods", {"method": ["tip-im"]}, "`method` must be a text"),
     ("methods", {"photo": PHOTO}, "no parameter 'photo'"),
@@ -145,6 +161,7 @@ def test_what_is_left_out_or_null_has_its_usual_value():
     assert asked("protect", seed=None, far=None, method=None, params=None, judges=None, target_photos=[]) is None
     assert asked("compare") is None and asked("compare", entries='["pgd:Balanced"]', targets=[], seed=7) is None
     assert asked("compare", entries=[{"method": "pgd", "params": {"steps": 2}}, "tip-im:Balanced"]) is None
+    assert asked("stolen") is None and asked("send_to_study", method="", conditions=["mild"]) is None
     assert asked("compare", entries=[], sweep="tip-im.gamma:5", surrogates=["compact-vgg"]) is None
     whole = [PHOTO, "key", None, None]
     assert fault(f"{CALL}reveal", {"data": whole}, {}) is None

@@ -12,6 +12,8 @@ from app import photo as photos
 from app.demo.api_base import LEFT, checked
 from app.demo.api_boards import Boards
 from app.demo.api_catalogue import Catalogue
+from app.demo.api_stolen import Theft
+from app.demo.api_study import Studies
 from app.demo.api_survival import Survival
 from app.demo.api_values import ids, read
 from app.demo.session import taken
@@ -27,7 +29,7 @@ from app.watermarks import USUAL as WORDS
 from engines.methods import method as method_of
 
 
-class Api(Boards, Survival, Catalogue):
+class Api(Boards, Survival, Theft, Studies, Catalogue):
     """The endpoints on one runtime."""
 
     @checked

@@ -12,7 +12,7 @@ from app.demo.wishes import CHECKS, Cards, check
 from app.errors import sentence
 
 NAMED = re.compile(r"^(?:/gradio_api)?/(?:call|run|api)/(v2/)?(\w+)/?$")
-LISTS = {"target_photos", "photos"}
+LISTS = {"target_photos", "photos", "files"}
 FILES = {"photo", "reference", "watermark", "original", "protected", "against", *LISTS}
 PLAIN = {"str": "text", "float": "number", "list[str]": "list of texts", "Any": "object or JSON text"}
 FEW = "Send a value for each of the {} parameters of /{}, in order; or name some of them at /call/v2/{}."

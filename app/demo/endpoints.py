@@ -31,7 +31,7 @@ def add(runtime: Runtime, desk: Desk) -> None:
     """Add the endpoints to the Blocks being built; nothing of it is seen on the page."""
     endpoints = Api(runtime, desk)
     with gr.Column(visible=False):
-        for draw in (_protect, _score, _reveal, _erase, _forge, _compare, _survive, _catalogue):
+        for draw in (_protect, _score, _reveal, _erase, _forge, _compare, _survive, _stolen, _study, _catalogue):
             draw(endpoints)
 
 
@@ -150,6 +150,26 @@ def _survive(endpoints: Api) -> None:
     ]
     outputs = [gr.File(label="the changed photo"), gr.JSON(label="the scores before and after")]
     gr.Button("Survive").click(endpoints.survive, asked, outputs, api_name="survive", **HEAVY)
+
+
+def _stolen(endpoints: Api) -> None:
+    asked = [
+        gr.File(label="photo: the photo"),
+        gr.Dropdown(list(gallery.NAMES), value=gallery.HOPPER, label="face: name of the built-in face to put on"),
+    ]
+    outputs = [gr.File(label="what was drawn, and what is read in it"), gr.JSON(label="a row a picture, the verdict")]
+    gr.Button("Stolen").click(endpoints.stolen, asked, outputs, api_name="stolen", **HEAVY)
+
+
+def _study(endpoints: Api) -> None:
+    asked = [
+        gr.File(label="photo: the photo as it was before"),
+        gr.File(file_count="multiple", label="files: what methods made of it"),
+        gr.Textbox("", label="method: id of the method, for files that do not name theirs"),
+        gr.JSON(value=[], label="conditions: a name in the study for each file; none means method and settings"),
+    ]
+    sent = gr.JSON(label="the code to enter in the study workbench")
+    gr.Button("Send to a study").click(endpoints.send_to_study, asked, sent, api_name="send_to_study", **LIGHT)
 
 
 def _catalogue(endpoints: Api) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app import gallery
 from app.channel import CHANGES
+from app.compare.entries import MOST
 from app.compare.entries import USUAL as USUAL_ENTRIES
 from app.compare.threats import THREATS
 from app.demo.api_values import choice, entries_of, ids, number, read, text
@@ -20,6 +21,7 @@ from engines import manipulate
 from engines.checkpoints import Checkpoint
 from engines.methods import METHODS
 from engines.methods import method as method_of
+from engines.params import ParamError
 
 FORMATS = ("PNG", "JPEG")
 SEEDS = 2**53  # the first whole number that JSON no longer tells from the next
@@ -87,6 +89,21 @@ def _survive(wishes: Mapping[str, Any], cards: Cards) -> None:
     _score(wishes, cards)
 
 
+def _stolen(wishes: Mapping[str, Any], cards: Cards) -> None:
+    choice("face", wishes.get("face", gallery.HOPPER), tuple(gallery.NAMES))
+
+
+def _send_to_study(wishes: Mapping[str, Any], cards: Cards) -> None:
+    _methods(wishes, cards)
+    files, names = wishes.get("files") or [], ids(wishes.get("conditions"), "Conditions", "mild")
+    if not 0 < len(files) <= MOST:
+        raise JobError(f"A study is sent 1 to {MOST} files that methods made of the photo: give them as `files`.")
+    for name in names:
+        text("conditions", name)
+    if len(names) not in (0, len(files)):
+        raise ParamError("`conditions` must be a list with a name for each of the `files`.")
+
+
 def _methods(wishes: Mapping[str, Any], cards: Cards) -> None:
     if wishes.get("method"):
         method_of(wishes["method"])
@@ -132,6 +149,8 @@ CHECKS: dict[str, Callable[[Mapping[str, Any], Cards], None]] = {
     "forge": _forge,
     "compare": _compare,
     "survive": _survive,
+    "stolen": _stolen,
+    "send_to_study": _send_to_study,
     "methods": _methods,
     "models": _models,
     "claims": _claims,
@@ -143,6 +162,7 @@ CHOICES: dict[str | tuple[str, str], Sequence[Any]] = {
     "far": FARS,
     "edit": tuple(ALL_EDITS),
     "targets": tuple(gallery.NAMES),
+    "face": tuple(gallery.NAMES),
     "threat": THREATS,
     "method": tuple(METHODS),
     ("reveal", "method"): tuple(id for id, method in METHODS.items() if hasattr(method, "read")),
@@ -150,5 +170,5 @@ CHOICES: dict[str | tuple[str, str], Sequence[Any]] = {
 }
 TEXTS = {
     *("method", "format", "identity", "key", "words", "claim", "restorer", "edit"),
-    *("kind", "threat", "register", "forget", "sweep"),
+    *("kind", "threat", "register", "forget", "sweep", "face"),
 }
