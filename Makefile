@@ -40,9 +40,9 @@ lint: $(VENV)/.ready
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
-# docs/api.md, from the endpoints themselves
+# docs/api.md and the README's table of endpoints, from the endpoints themselves
 api: $(VENV)/.ready
-	$(BIN)/python -m app.demo.api_page > docs/api.md
+	$(BIN)/python -m app.demo.api_page
 
 # Every package down to the last, with its hashes: pip install --require-hashes -r requirements.lock
 lock: $(VENV)/.ready

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import string
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -224,6 +224,7 @@ def test_whatever_is_asked_is_answered_in_one_sentence(endpoint, data):
     assert said is None or (said.endswith(".") and "\n" not in said and "Something went wrong" not in said), said
 
 
-def test_the_page_of_the_api_is_what_the_endpoints_say():
-    written = (Path(__file__).resolve().parents[1] / "docs" / "api.md").read_text()
-    assert written == api_page.page(), "docs/api.md is stale: run make api"
+def test_the_page_of_the_api_and_the_readmes_table_are_what_the_endpoints_say():
+    assert api_page.PAGE.read_text() == api_page.page(), "docs/api.md is stale: run make api"
+    assert api_page.MARKED.findall(api_page.README.read_text()) == [api_page.table()], "README is stale: run make api"
+    assert all(f"\n## /{name}\n" in api_page.page() for name in re.findall(r"api\.md#(\w+)", api_page.table()))

@@ -1,8 +1,10 @@
-"""docs/api.md, written from the endpoints themselves: `python -m app.demo.api_page > docs/api.md` (`make api`)."""
+"""docs/api.md and the README's table, from the endpoints themselves: `python -m app.demo.api_page` (`make api`)."""
 
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 from typing import get_type_hints
 
 from gradio.utils import get_function_description
@@ -13,6 +15,9 @@ from app.demo.wishes import CHECKS
 from engines.methods import METHODS
 from engines.params import Knob
 
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, README = ROOT / "docs" / "api.md", ROOT / "README.md"
+MARKED = re.compile(r"(?<=<!-- api -->\n).*?(?=<!-- /api -->)", re.S)
 HEAD = """# The API
 
 Written by `make api` from the endpoints' own descriptions; a test fails when it is stale. An example in Python is in
@@ -30,6 +35,14 @@ What `params` of `/protect` may hold, by method; what is left out has the usual 
 def page() -> str:
     """The whole page."""
     return "\n".join([HEAD, *map(described, CHECKS), SETTINGS, *map(settings, METHODS)])
+
+
+def table() -> str:
+    """The README's table: a row an endpoint, with one line of what it does."""
+    rows = [
+        f"| [`/{name}`](docs/api.md#{name}) | {get_function_description(getattr(Api, name))[0]} |" for name in CHECKS
+    ]
+    return "\n".join(["| Endpoint | What it does |", "|---|---|", *rows, ""])
 
 
 def described(name: str) -> str:
@@ -75,4 +88,5 @@ def usual(parameter: inspect.Parameter) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    PAGE.write_text(page())
+    README.write_text(MARKED.sub(lambda _: table(), README.read_text()))
