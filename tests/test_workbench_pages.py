@@ -388,3 +388,25 @@ def test_the_report_shows_marks_over_faces_and_withdrawals_and_fetches_nothing(s
     assert "one of them lies under it" in report and "raters 1, with answers 1: deleted" in report
     assert not re.findall(r"<script[^>]*src=", report) and len(report) > 1_000_000
     assert export.read(downloads["Download all data"]).withdrawn == (1, 1) and not at.exception
+
+
+def test_a_preview_begins_with_the_consent_and_ends_with_the_way_back(store):
+    about = ({"name": "age", "caption": "Your age", "choices": ("18-30", "31+")},)
+    shown = {"consent": "Read this first.", "demographics": about, "completion_url": "https://example.org/done"}
+    study = rehearsal.study(store, training=0, catch=0, repeats=0, trials=1, **shown)
+    at = press(page("design"), "Preview")
+    assert at.title[0].value == "Rehearsal" and "Read this first." in said(at)
+    age = field(at.selectbox, "Your age")
+    assert age.disabled and age.options[1:] == ["18-30", "31+"]
+    assert field(at.checkbox, "I have read").disabled and not at.get("link_button")
+    press(at, "Start")
+    assert "Read this first." not in said(at) and "last one" not in said(at)
+    session = at.session_state["preview"][1]
+    screen = session.next_trial()
+    session.record(screen.trial, 3, "token", 1.0)
+    at.run()
+    assert "That was the last one" in said(at)
+    assert at.get("link_button")[0].proto.url == "https://example.org/done"
+    press(at, "Leave the preview")
+    assert store.progress(study).raters == 0
+    assert at.title[0].value == "Studies" and "preview began" not in at.session_state
