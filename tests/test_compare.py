@@ -36,6 +36,7 @@ from app.demo.api import Api
 from app.demo.build import build
 from app.demo.compare import Borrowed
 from app.demo.compare_events import NOTHING, CompareEvents
+from app.demo.controls import Controls
 from app.demo.faces import from_person
 from app.demo.session import Desk
 from app.panel import Panel, PanelError
@@ -374,9 +375,11 @@ def test_a_blind_board_is_in_the_order_of_its_letters_until_it_is_sorted():
 def tab(runtime, small_panel, tmp_path):
     desk = Desk(tmp_path)
     with gr.Blocks():
+        controls = Controls()
+        controls.draw("tip-im", False), controls.draw("tip-im", True)
         view, lists = compare_tab.draw(), [gr.CheckboxGroup() for _ in range(3)]
         borrowed = Borrowed(gr.Radio([0.01, 0.001]), *lists)
-    events = CompareEvents(runtime, view, desk, borrowed)
+    events = CompareEvents(runtime, view, desk, borrowed, controls)
     return SimpleNamespace(view=view, events=events, session=desk.of(ALICE))
 
 
@@ -460,10 +463,11 @@ def test_a_link_opens_the_tab_and_brings_its_settings_once(tab):
     brought = events.open(query, threats.SEARCH, ALICE)
     there = (view.chosen, view.swept, view.steps, events.borrowed.far, view.threat, view.natural, view.blind)
     assert [brought[part] for part in there] == [
-        *(["fgsm:Balanced"], "fgsm.epsilon", 4, 0.001),
+        *(brought[view.chosen], "fgsm.epsilon", 4, 0.001),
         *(threats.TRACE, "PSNR", True),
     ]
     assert brought[view.claims] == board.claims(threats.TRACE)
+    assert brought[view.chosen]["value"] == ["fgsm:Balanced"]
     again = events.open(query, threats.BACK, ALICE)
     assert view.chosen not in again and again[view.claims] == board.claims(threats.BACK), "what was changed stays"
 
@@ -482,6 +486,29 @@ def test_a_link_is_there_when_a_run_begins_and_brings_targets_and_recognisers_ba
     assert whom == [[], ["compact-vgg"], []] and "left out: Nobody, nobody." in brought[view.status]
     tab.session.comparing.linked = False
     assert not {asked.targets, asked.attacked} & {*tab.events.open("?compare=fgsm:Strong", threats.SEARCH, ALICE)}
+
+
+def test_what_protect_is_set_to_is_an_entry_that_a_link_carries(quick):
+    view, events = quick.view, quick.events
+    usual = {
+        **{knob.name: knob.default for knob in METHODS["fgsm"].Params.knobs()},
+        "epsilon": 10.5,
+        "diversity": 0.3,
+    }
+    values = [usual.get(name) for name, _, _ in events.controls.keys]
+    added = events.add(["fgsm:Balanced"], "fgsm", *values)[view.chosen]
+    own = "fgsm(epsilon=10.5;diversity=0.3)"
+    assert added["value"] == ["fgsm:Balanced", own] and (entries.title(own), own) in added["choices"]
+    assert entries.named(own).params == {"epsilon": 10.5, "diversity": 0.3} and "ε 10.5" in entries.title(own)
+    assert events.add(added["value"], "fgsm", *values)[view.chosen]["value"] == added["value"], "once"
+    link = press(quick, own)[view.link]
+    assert linked(link).chosen == (own,)
+    query = "?compare=fgsm(epsilon=900),fgsm(x=1),no(epsilon=1),fgsm(),fgsm:Strong"
+    assert linked(query).chosen == ("fgsm()", "fgsm:Strong")
+    last = list(events.run(ALICE))[-1]
+    assert "ε 10.5" in last[view.board] and r"$\varepsilon$ 10.5" in last[view.latex]
+    for id in METHODS:
+        assert entries.named(entries.set_to(id, {})).key == Entry(id, "x").key
 
 
 def test_names_hidden_during_a_run_stay_hidden(quick):

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.scoring import JobError
+from engines.method import MethodError
 from engines.methods import METHODS
 from engines.methods import method as method_of
-from engines.params import Knob
+from engines.params import Knob, ParamError
 
 MOST = 24  # entries in one comparison
 STEPS = range(3, 13)  # of a sweep
@@ -43,8 +44,43 @@ def choices() -> list[str]:
     return [f"{id}:{preset}" for id, method in METHODS.items() for preset in method.presets]
 
 
+def set_to(id: str, values: dict[str, Any]) -> str:
+    """A method at settings of one's own as a choice: "id(gamma=1.7;epsilon=10)", what differs from the paper's."""
+    params = method_of(id).Params.read(values)
+    changed = [knob for knob in params.knobs() if getattr(params, knob.name) != knob.default]
+    return f"{id}({';'.join(f'{knob.name}={_text(getattr(params, knob.name))}' for knob in changed)})"
+
+
+def _text(value: Any) -> str:
+    return "+".join(value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _own(id: str, told: str) -> Entry:
+    """The entry of "id(knob=value;…)", named by what differs from the paper's. Raises MethodError, ParamError."""
+    read = method_of(id).Params
+    there = {knob.name: knob for knob in read.knobs()}
+    pairs = [part.partition("=")[::2] for part in told.split(";") if part]
+    split = {name: tuple(filter(None, text.split("+"))) for name, text in pairs}
+    several = {name: parts for name, parts in split.items() if name in there and there[name].several}
+    params = read.read({**dict(pairs), **several})
+    values = {name: getattr(params, name) for name, _ in pairs}
+    words = ", ".join(f"{there[name].symbol or there[name].label} {_text(value)}" for name, value in values.items())
+    return Entry(id, words or "as published", values)
+
+
+def known(choice: str) -> bool:
+    """Whether there is such a preset, or such settings."""
+    try:
+        return bool(named(choice))
+    except (MethodError, ParamError, JobError):
+        return False
+
+
 def named(choice: str) -> Entry:
-    """The entry of "id:preset". Raises MethodError, JobError."""
+    """The entry of "id:preset" or of "id(knob=value;…)". Raises MethodError, ParamError, JobError."""
+    if choice.endswith(")") and "(" in choice:
+        id, _, told = choice[:-1].partition("(")
+        return _own(id, told)
     id, _, preset = choice.partition(":")
     method = method_of(id)
     if preset not in method.presets:

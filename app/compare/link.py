@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
 from app.compare import threats, tradeoff
-from app.compare.entries import STEPS, choices, sweeps
+from app.compare.entries import STEPS, known, sweeps
 from app.scoring import FARS
 
 BORROWED = {"targets": "targets", "attacked": "attacked", "held": "held_out"}  # words of an address, fields of a Link
@@ -51,8 +51,8 @@ class Link:
 def linked(query: str) -> Link | None:
     """What a query asks for, as far as it is known here; None where it names no board."""
     asked = dict(parse_qsl(query.lstrip("?"), keep_blank_values=True))
-    known, natural = choices(), asked.get("looks", "")
-    chosen = tuple(dict.fromkeys(choice for choice in asked.get("compare", "").split(",") if choice in known))
+    natural, asked_for = asked.get("looks", ""), asked.get("compare", "").split(",")[:LONGEST]
+    chosen = tuple(dict.fromkeys(choice for choice in asked_for if known(choice)))
     knob, steps = _sweep(asked.get("sweep", ""))
     if not chosen and not knob:
         return None

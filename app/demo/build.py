@@ -97,7 +97,7 @@ def build(runtime: Runtime) -> gr.Blocks:
         if eraser_view is not None:
             wires.eraser((tabs, eraser_tabs), view, EraserEvents(runtime, eraser_view, desk))
         lent = compare.Borrowed(view.far, view.targets, side.attacked, side.held_out)
-        wires.compare(compare_tab, view, CompareEvents(runtime, matrix, desk, lent), panels)
+        wires.compare(compare_tab, view, CompareEvents(runtime, matrix, desk, lent, controls), panels)
         if thieves is not None:
             wires.stolen(stolen.StolenEvents(runtime, thieves))
         reading = {"fn": lambda: models.read(runtime, shelf), "outputs": shelf.everything, **wires.LIGHT}

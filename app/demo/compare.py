@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class CompareView:
     claims: Any
     suited: Any
     chosen: Any
+    add: Any
     swept: Any
     steps: Any
     compare: Any
@@ -115,14 +117,22 @@ def _threat(found: dict[str, Any]) -> None:
             found["claims"] = gr.HTML(elem_id="lv-claims")
 
 
+def offered(chosen: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """What can be chosen: presets, and of settings of one's own those that are."""
+    return [(entries.title(choice), choice) for choice in dict.fromkeys((*choices(), *chosen))]
+
+
 def _methods(found: dict[str, Any]) -> None:
     found["chosen"] = gr.Dropdown(
-        [(entries.title(choice), choice) for choice in choices()],
+        offered(),
         value=list(USUAL),
         multiselect=True,
         label="Methods and settings",
         elem_id="lv-compare-methods",
         info="Each is a line of the board.",
+    )
+    found["add"] = gr.Button(
+        "Add what Protect is set to", size="sm", elem_classes="lv-link", elem_id="lv-compare-add"
     )
     with gr.Accordion("Sweep a setting", open=False):
         knobs = [(entries.sweep_title(knob), knob) for knob in entries.sweeps()]

@@ -18,8 +18,9 @@ from app.compare.link import Link, linked
 from app.compare.threats import suited
 from app.demo import board, example, scoreboard
 from app.demo import compare_shown as shown
-from app.demo.compare import Borrowed, CompareView
+from app.demo.compare import Borrowed, CompareView, offered
 from app.demo.compare_shown import Comparing, Updates
+from app.demo.controls import Controls
 from app.demo.session import Desk, Session, taken
 from app.errors import sentence
 from app.made import Made
@@ -38,8 +39,9 @@ NOTHING = "There is no board yet: press Compare first."
 class CompareEvents:
     """The handlers of the tab."""
 
-    def __init__(self, runtime: Runtime, view: CompareView, desk: Desk, borrowed: Borrowed):
+    def __init__(self, runtime: Runtime, view: CompareView, desk: Desk, borrowed: Borrowed, controls: Controls):
         self.runtime, self.view, self.desk, self.borrowed = runtime, view, desk, borrowed
+        self.controls = controls
         self.unchanged: Updates = {view.status: gr.skip()}
 
     def arrive(self, query: str) -> Any:
@@ -63,7 +65,8 @@ class CompareEvents:
         sweep = {view.swept: link.swept, view.steps: link.steps}
         found, missing = self._borrowed(link)
         said = {view.status: scoreboard.alert(MISSING.format(", ".join(missing)))} if missing else {}
-        return {view.chosen: list(link.chosen), **sweep, self.borrowed.far: link.far, **looks, **found, **said}
+        chosen = gr.update(choices=offered(link.chosen), value=list(link.chosen))
+        return {view.chosen: chosen, **sweep, self.borrowed.far: link.far, **looks, **found, **said}
 
     def _borrowed(self, link: Link) -> tuple[Updates, list[str]]:
         """Targets and recognisers as a link says, and the names of those that are not here."""
@@ -88,6 +91,14 @@ class CompareEvents:
         if not found:
             return {self.view.status: scoreboard.said("None of the methods here claims to help against this.")}
         return {self.view.chosen: found, self.view.status: ""}
+
+    def add(self, chosen: list[str], method: str, *values: Any) -> Updates:
+        """The method of Protect at the values of its knobs, as an entry of its own."""
+        try:
+            more = [*dict.fromkeys((*(chosen or ()), entries.set_to(method, self.controls.read(method, values))))]
+        except Exception as error:
+            return {self.view.status: scoreboard.alert(sentence(error))}
+        return {self.view.chosen: gr.update(choices=offered(more), value=more), self.view.status: ""}
 
     def take(self, paths: list[str] | None, request: gr.Request) -> Updates:
         """Photos of the visitor's own."""

@@ -151,6 +151,7 @@ def compare(tab: Any, from_view: View, events: CompareEvents, panels: PanelEvent
     seen_by = [borrowed.attacked, borrowed.held_out, from_view.method]
     opened.then(panels.method, seen_by, panels.view.everything, **LIGHT)
     view.threat.input(events.choose_threat, view.threat, view.claims, **LAST)
+    view.add.click(events.add, [view.chosen, from_view.method, *events.controls.components], everything, **LIGHT)
     view.suited.click(events.choose_suited, view.threat, everything, **LIGHT)
     view.drop.upload(events.take, view.drop, everything, show_progress_on=[view.sitter], **loading)
     view.clear.click(events.clear, None, everything, **LIGHT)
