@@ -20,7 +20,7 @@ INTRO = "One photo, several methods: choose them on the left, and see what each 
 THREAT = "What worries you? Papers claim to help against some threats and not against others."
 BORROWED = "Targets and thresholds are those of Protect, recognisers those of the panel."
 FILLED = "It is filled in when Compare is pressed."
-LINK = "A link that brings these settings back, without any photo:"
+LINK = "A link to these settings, no photo in it"
 
 
 @dataclass(frozen=True)
