@@ -105,7 +105,7 @@ def test_the_api_protects_and_names_its_parameters(address, tmp_path):
     assert [(row["method"], row["name"]) for row in found["rows"]] == [("fgsm", "weak"), ("fgsm", "Balanced")]
     assert found["rows"][0]["figures"]["PSNR"] > found["rows"][1]["figures"]["PSNR"] > 20
     with zipfile.ZipFile(board) as packed:
-        assert {"table.tex", "figure.png", "files/fgsm-weak-photo1.png"} <= set(packed.namelist())
+        assert {"table.tex", "figure-photo1.png", "files/fgsm-weak-photo1.png"} <= set(packed.namelist())
     panel = {"surrogates": ["compact-vgg"], "judges": ["sface"], "entries": [], "sweep": "fgsm.epsilon:2,8"}
     board, found = client.predict([photo], targets=[gallery.HOPPER], **panel, api_name="/compare")
     assert [row["params"] for row in found["rows"]] == [{"epsilon": 2.0}, {"epsilon": 8.0}]
@@ -380,7 +380,8 @@ def test_a_client_learns_what_there_is(address):
     assert cards[0]["thresholds"].keys() == {"0.01", "0.001"}
     assert all(len(card["sha256"]) == 64 and card["licence"] for card in cards)
     found = client.predict("Someone forges my face", api_name="/claims")["rows"]
-    assert found[0] == {"method": "id-guard", **asdict(CLAIMS["id-guard"]["Someone forges my face"])}
+    claim = CLAIMS["id-guard"]["Someone forges my face"]
+    assert found[0] == {"method": "id-guard", **asdict(claim), "where": f"Qu et al., ID-Guard, {claim.where}"}
     assert found[-1]["helps"] is None
     for name, wrong, words in (
         ("methods", "../tip-im", "no method called"),
